@@ -1,0 +1,161 @@
+"""What every executor is: the five entries, the blocks it works on, and a training job.
+
+`training.py` is the only caller. `Executor` holds what does not depend on how a step is run;
+`reference` and `native` fill in the rest. An executor checks at construction that it has a kernel
+for every step, so a gap is an error that names op and executor, never a slow path.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastnn.engine.memory import zeros
+from fastnn.engine.plan import CONTROL, Buffer, Plan
+
+
+@dataclass
+class Job:
+    """A training run over arrays, which an executor carries on slice by slice.
+
+    The executor advances `epoch` and `batch`, so a job can stop after any batch and go on later.
+
+    Attributes
+    ----------
+    feeds : sequence of ndarray
+        One contiguous array per feed of the plan, all with `rows` rows.
+    epochs : int
+        The epoch to stop before.
+    rates : ndarray of float64, optional
+        Learning rate per batch of the job; without it the rate in the control records stays.
+    seconds : float
+        Come back after about this long (at the end of a batch).
+    max_batches, max_epochs : int
+        Come back after so many batches, or ends of epochs.
+    sums : ndarray (epochs, accumulators) float64
+        The accumulators at the end of each epoch.
+    past_epochs : int
+        Epochs of earlier jobs: the permutations go on where those ended.
+    order : ndarray (rows,) int64
+        The order of the rows in the running epoch.
+    """
+
+    feeds: Sequence[np.ndarray]
+    rows: int
+    batch_size: int
+    epochs: int
+    shuffle: bool
+    sums: np.ndarray
+    epoch: int = 0
+    batch: int = 0
+    past_epochs: int = 0
+    rates: np.ndarray | None = None
+    seconds: float = 0.1
+    max_batches: int = 1 << 62
+    max_epochs: int = 1 << 62
+    order: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.order = np.arange(self.rows, dtype=np.int64)
+
+    @property
+    def batches(self) -> int:
+        """Batches per epoch; the last can be shorter."""
+        return -(-self.rows // self.batch_size)
+
+
+class Executor:
+    """Runs one plan. Subclasses implement the five entries.
+
+    Parameters
+    ----------
+    plan : Plan
+    model : ndarray of uint8
+        The MODEL block; shared with the model's variables and its other executors.
+    training : ndarray of uint8, optional
+        The TRAINING block, of at least the plan's size.
+    """
+
+    name = ""
+
+    def __init__(self, plan: Plan, model: np.ndarray, training: np.ndarray | None = None) -> None:
+        missing = sorted({s.op.name for s in plan.steps} - self.ops())
+        if missing:
+            raise NotImplementedError(
+                f"the {self.name} executor has no kernel for: {', '.join(missing)}. "
+                f"Choose another one with compile(backend=...)"
+            )
+        if training is None:
+            training = zeros(plan.sizes["training"])
+        for block, array in (("model", model), ("training", training)):
+            if array.nbytes < plan.sizes[block]:
+                raise ValueError(
+                    f"the {block} block has {array.nbytes} bytes, the plan needs {plan.sizes[block]}"
+                )
+        self.plan = plan
+        self.blocks = {"model": model, "training": training, "scratch": zeros(plan.sizes["scratch"])}
+        self.accumulators = np.ndarray(
+            plan.accumulator_count, np.float64, buffer=self.blocks["scratch"].data
+        )
+        if plan.mode == "train":
+            self.control = np.ndarray(
+                len(plan.groups), CONTROL, buffer=training.data, offset=plan.control_offset
+            )
+        else:
+            self.control = np.zeros(len(plan.groups), CONTROL)
+        self.lock = threading.RLock()  # one call at a time: the scratch block is shared
+
+    @classmethod
+    def ops(cls) -> set[str]:
+        """Names of the ops it has kernels for."""
+        raise NotImplementedError
+
+    def view(self, buffer: Buffer, rows: int | None = None) -> np.ndarray:
+        """A live view of a planned buffer, with `rows` rows (its capacity by default)."""
+        return buffer.view(self.blocks[buffer.block], self.plan.capacity if rows is None else rows)
+
+    def gradients(
+        self,
+        feeds: Sequence[np.ndarray],
+        *,
+        group: int = 0,
+        first_row: int = 0,
+        batch_rows: int | None = None,
+    ) -> np.ndarray:
+        """Loss and gradients of one batch, no update.
+
+        Parameters
+        ----------
+        feeds : sequence of ndarray
+            One batch, at most `capacity` rows.
+        group : int
+        first_row, batch_rows : int
+            Where these rows stand in a batch that several executors share, and its length.
+
+        Returns
+        -------
+        ndarray of float64
+            The accumulators of this batch; gradients are in the TRAINING block.
+        """
+        raise NotImplementedError
+
+    def update(self, *, group: int = 0) -> None:
+        """Apply the optimizer of a group to the gradients in the TRAINING block."""
+        raise NotImplementedError
+
+    def train(self, job: Job) -> None:
+        """Carry on with a job until it is done or one of its limits is reached."""
+        raise NotImplementedError
+
+    def evaluate(self, feeds: Sequence[np.ndarray], rows: int) -> np.ndarray:
+        """The accumulators over all rows."""
+        raise NotImplementedError
+
+    def predict(
+        self, feeds: Sequence[np.ndarray], rows: int, outputs: Sequence[np.ndarray]
+    ) -> None:
+        """Fill `outputs`, one array of `rows` rows per output of the plan."""
+        raise NotImplementedError

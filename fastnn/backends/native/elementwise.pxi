@@ -1,0 +1,519 @@
+"""Elementary kernels: what is done to each number, and the ways numbers are moved about.
+
+    activation, activation_backward, softmax, softmax_backward, unary, binary, where
+    reduce, copy, gather_rows, scatter_add_rows
+
+The formulas and their vector loops live in formulas.h; the kernels here walk over axes. Arrays have
+up to four axes; strides and offsets count elements, a stride of 0 repeats (broadcasts) an axis.
+"""
+from libc.string cimport memcpy, memset
+
+cdef extern from "formulas.h" nogil:
+    const int BINARY_add
+    void (**forward_float "activation_forward_float")(float *y, const float *x, int64_t n) noexcept
+    void (**forward_double "activation_forward_double")(double *y, const double *x,
+                                                        int64_t n) noexcept
+    void (**backward_float "activation_backward_float")(float *dx, const float *dy, const float *s,
+                                                        int64_t n, int add) noexcept
+    void (**backward_double "activation_backward_double")(double *dx, const double *dy,
+                                                          const double *s, int64_t n,
+                                                          int add) noexcept
+    void (**unary_float)(float *y, const float *x, int64_t n) noexcept
+    void (**unary_double)(double *y, const double *x, int64_t n) noexcept
+    void (**binary_float)(float *y, const float *a, const float *b, int64_t n,
+                          int64_t a_stride, int64_t b_stride) noexcept
+    void (**binary_double)(double *y, const double *a, const double *b, int64_t n,
+                           int64_t a_stride, int64_t b_stride) noexcept
+    const int UNARY_exp
+
+# Sums and maxima of one row. Cython cannot write the pragma that lets a reduction vectorise without
+# -ffast-math. Short rows are faster in a plain loop. A sum runs in blocks whose sums are added in
+# double, so that its error does not grow with the length. A NaN wins in maximum.
+cdef extern from * nogil:
+    """
+    #include "vector.h"
+    #include <math.h>
+
+    #define ROW_FUNCTIONS(REAL)                                                              \\
+        static REAL block_sum_##REAL(const REAL *x, int64_t count) {                         \\
+            REAL sum = 0;                                                                    \\
+            if (count < 16) {                                                                \\
+                for (int64_t i = 0; i < count; i++) sum += x[i];                             \\
+            } else {                                                                         \\
+                FASTNN_PRAGMA(omp simd reduction(+ : sum))                                   \\
+                for (int64_t i = 0; i < count; i++) sum += x[i];                             \\
+            }                                                                                \\
+            return sum;                                                                      \\
+        }                                                                                    \\
+        static double row_sum_##REAL(const REAL *x, int64_t count) {                         \\
+            double sum = 0;                                                                  \\
+            for (; count > 1024; count -= 1024, x += 1024) sum += block_sum_##REAL(x, 1024); \\
+            return sum + block_sum_##REAL(x, count);                                         \\
+        }                                                                                    \\
+        static REAL row_dot_##REAL(const REAL *a, const REAL *b, int64_t count) {            \\
+            REAL sum = 0;                                                                    \\
+            if (count < 16) {                                                                \\
+                for (int64_t i = 0; i < count; i++) sum += a[i] * b[i];                      \\
+            } else {                                                                         \\
+                FASTNN_PRAGMA(omp simd reduction(+ : sum))                                   \\
+                for (int64_t i = 0; i < count; i++) sum += a[i] * b[i];                      \\
+            }                                                                                \\
+            return sum;                                                                      \\
+        }                                                                                    \\
+        static REAL row_maximum_##REAL(const REAL *x, int64_t count) {                       \\
+            REAL maximum = -(REAL)INFINITY, unordered = 0;                                   \\
+            if (count < 16) {                                                                \\
+                for (int64_t i = 0; i < count; i++) {                                        \\
+                    maximum = x[i] > maximum ? x[i] : maximum;                               \\
+                    unordered = x[i] != x[i] ? (REAL)1 : unordered;                          \\
+                }                                                                            \\
+            } else {                                                                         \\
+                FASTNN_PRAGMA(omp simd reduction(max : maximum, unordered))                  \\
+                for (int64_t i = 0; i < count; i++) {                                        \\
+                    const REAL is_nan = x[i] != x[i] ? (REAL)1 : (REAL)0;                    \\
+                    maximum = x[i] > maximum ? x[i] : maximum;                               \\
+                    unordered = is_nan > unordered ? is_nan : unordered;                     \\
+                }                                                                            \\
+            }                                                                                \\
+            return unordered > 0 ? (REAL)NAN : maximum;                                      \\
+        }
+    ROW_FUNCTIONS(float)
+    ROW_FUNCTIONS(double)
+    """
+    double row_sum_float(const float *x, int64_t count) noexcept
+    double row_sum_double(const double *x, int64_t count) noexcept
+    float row_dot_float(const float *a, const float *b, int64_t count) noexcept
+    double row_dot_double(const double *a, const double *b, int64_t count) noexcept
+    float row_maximum_float(const float *x, int64_t count) noexcept
+    double row_maximum_double(const double *x, int64_t count) noexcept
+    double INFINITY
+
+cdef enum:
+    CHUNK = 256             # elements of a temporary on the stack
+    SOFTMAX_BLOCK = 2048    # elements of the rows that a softmax takes at once: they stay in L1
+    SUM_BLOCK = 256         # rows that are summed in float before the sums are added in double
+    TILE = 16               # edge of the squares in which a transposition goes
+    ACTIVATION, UNARY       # the two tables of functions of one number
+
+
+cdef struct walk:           # four axes, and along them the strides of up to three arrays
+    int64_t d[4]
+    int64_t a[4]
+    int64_t b[4]
+    int64_t c[4]
+
+
+cdef walk merged(const int64_t *d, const int64_t *a, const int64_t *b,
+                 const int64_t *c) noexcept nogil:
+    """Joins neighbouring axes wherever all arrays allow it; the last axis becomes the longest."""
+    cdef walk w
+    cdef int last = 3, i
+    for i in range(4):
+        w.d[i] = 1
+        w.a[i] = w.b[i] = w.c[i] = 0
+    for i in range(3, -1, -1):
+        if d[i] == 1:
+            continue
+        if w.d[last] != 1:
+            if (a[i] == w.a[last] * w.d[last] and b[i] == w.b[last] * w.d[last]
+                    and c[i] == w.c[last] * w.d[last]):
+                w.d[last] *= d[i]
+                continue
+            last -= 1
+        w.d[last] = d[i]
+        w.a[last] = a[i]
+        w.b[last] = b[i]
+        w.c[last] = c[i]
+    return w
+
+
+cdef inline void add_line(real *y, const real *x, int64_t count) noexcept nogil:
+    if real is float:
+        binary_float[BINARY_add](y, y, x, count, 1, 1)
+    else:
+        binary_double[BINARY_add](y, y, x, count, 1, 1)
+
+
+cdef void map_line(int table, int64_t function, real *y, const real *x, int64_t count,
+                   bint add) noexcept nogil:
+    """y (count) = function(x (count)), or y += function(x)."""
+    cdef real chunk[CHUNK]
+    cdef int64_t part
+    if add:
+        while count > 0:
+            part = min(count, CHUNK)
+            map_line(table, function, chunk, x, part, False)
+            add_line(y, chunk, part)
+            y += part
+            x += part
+            count -= part
+    elif table == ACTIVATION:
+        if real is float:
+            forward_float[function](y, x, count)
+        else:
+            forward_double[function](y, x, count)
+    else:
+        if real is float:
+            unary_float[function](y, x, count)
+        else:
+            unary_double[function](y, x, count)
+
+
+cdef void activation(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """y (count) = function(x (count)); y may be x."""
+    map_line(ACTIVATION, n[1], p[0], p[1], n[0], n[2] & 1)
+
+
+cdef void activation_backward(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """dx (count) = dy (count) * function'(s (count)), s = what the function keeps; dx may be dy."""
+    if real is float:
+        backward_float[n[1]](p[0], p[1], p[2], n[0], n[2] & 1)
+    else:
+        backward_double[n[1]](p[0], p[1], p[2], n[0], n[2] & 1)
+
+
+cdef void unary(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """y (count) = function(x (count)); y may be x."""
+    map_line(UNARY, n[1], p[0], p[1], n[0], n[2] & 1)
+
+
+cdef inline real row_maximum(const real *x, int64_t count) noexcept nogil:
+    if real is float:
+        return row_maximum_float(x, count)
+    else:
+        return row_maximum_double(x, count)
+
+
+cdef inline double row_sum(const real *x, int64_t count) noexcept nogil:
+    if real is float:
+        return row_sum_float(x, count)
+    else:
+        return row_sum_double(x, count)
+
+
+cdef inline real row_dot(const real *a, const real *b, int64_t count) noexcept nogil:
+    if real is float:
+        return row_dot_float(a, b, count)
+    else:
+        return row_dot_double(a, b, count)
+
+
+cdef void softmax_rows(real *y, const real *x, int64_t rows, int64_t width) noexcept nogil:
+    """exp runs over all rows at once, so that narrow rows fill its vectors too."""
+    cdef int64_t i, j
+    cdef real maximum, factor
+    for i in range(rows):
+        maximum = row_maximum(x + i * width, width)
+        for j in range(width):
+            y[i * width + j] = x[i * width + j] - maximum
+    map_line(UNARY, UNARY_exp, y, y, rows * width, False)
+    for i in range(rows):
+        factor = <real>(1 / row_sum(y + i * width, width))
+        for j in range(width):
+            y[i * width + j] *= factor
+
+
+cdef void softmax_row_added(real *y, const real *x, int64_t width) noexcept nogil:
+    """y (width) += softmax(x (width)). Nothing holds the whole row of exp: it is computed twice."""
+    cdef real chunk[CHUNK]
+    cdef real maximum = row_maximum(x, width)
+    cdef real factor = 1
+    cdef double total = 0
+    cdef int64_t start, part, j
+    cdef int sweep
+    for sweep in range(2):
+        start = 0
+        while start < width:
+            part = min(width - start, CHUNK)
+            for j in range(part):
+                chunk[j] = x[start + j] - maximum
+            map_line(UNARY, UNARY_exp, chunk, chunk, part, False)
+            if sweep == 0:
+                total += row_sum(<const real *>chunk, part)
+            else:
+                for j in range(part):
+                    y[start + j] += chunk[j] * factor
+            start += part
+        factor = <real>(1 / total)
+
+
+cdef void softmax(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """y (rows, width) = softmax of each row of x. A row of -inf alone gives NaN."""
+    cdef real *y = p[0]
+    cdef const real *x = p[1]
+    cdef int64_t rows = n[0], width = n[1], part
+    while rows > 0:
+        if n[2] & 1:
+            part = 1
+            softmax_row_added(y, x, width)
+        else:
+            part = min(rows, max(1, SOFTMAX_BLOCK // width))
+            softmax_rows(y, x, part, width)
+        y += part * width
+        x += part * width
+        rows -= part
+
+
+cdef void softmax_backward(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """dx (rows, width) = y * (dy - sum of y * dy over the row); dx may be dy."""
+    cdef real *dx = p[0]
+    cdef const real *dy = p[1]
+    cdef const real *y = p[2]
+    cdef int64_t rows = n[0], width = n[1], i, j
+    cdef bint add = n[2] & 1
+    cdef real dot
+    for i in range(rows):
+        dot = row_dot(dy, y, width)
+        if add:
+            for j in range(width):
+                dx[j] += y[j] * (dy[j] - dot)
+        else:
+            for j in range(width):
+                dx[j] = y[j] * (dy[j] - dot)
+        dx += width
+        dy += width
+        y += width
+
+
+cdef void binary_line(int64_t function, real *y, const real *a, const real *b, int64_t count,
+                      int64_t a_stride, int64_t b_stride, bint add) noexcept nogil:
+    cdef real chunk[CHUNK]
+    cdef int64_t part
+    if add:
+        while count > 0:
+            part = min(count, CHUNK)
+            binary_line(function, chunk, a, b, part, a_stride, b_stride, False)
+            add_line(y, chunk, part)
+            y += part
+            a += part * a_stride
+            b += part * b_stride
+            count -= part
+    elif real is float:
+        binary_float[function](y, a, b, count, a_stride, b_stride)
+    else:
+        binary_double[function](y, a, b, count, a_stride, b_stride)
+
+
+cdef void binary(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """y (d0, d1, d2, d3), contiguous, = function(a, b) with the strides a0 .. a3 and b0 .. b3."""
+    cdef walk w = merged(n + 1, n + 5, n + 9, n + 9)
+    cdef real *y = p[0]
+    cdef int64_t i, j, k
+    for i in range(w.d[0]):
+        for j in range(w.d[1]):
+            for k in range(w.d[2]):
+                binary_line(n[0], y, p[1] + i * w.a[0] + j * w.a[1] + k * w.a[2],
+                            p[2] + i * w.b[0] + j * w.b[1] + k * w.b[2],
+                            w.d[3], w.a[3], w.b[3], n[13] & 1)
+                y += w.d[3]
+
+
+cdef inline const real *line(real *chunk, const real *x, int64_t count,
+                             int64_t stride) noexcept nogil:
+    """x itself where its numbers are neighbours, else a copy of them in chunk."""
+    cdef int64_t i
+    if stride == 1:
+        return x
+    for i in range(count):
+        chunk[i] = x[i * stride]
+    return chunk
+
+
+cdef void where_line(real *y, const real *condition, const real *a, const real *b, int64_t count,
+                     bint add) noexcept nogil:
+    cdef int64_t i
+    if add:
+        for i in range(count):
+            y[i] += a[i] if condition[i] != <real>0 else b[i]
+    else:
+        for i in range(count):
+            y[i] = a[i] if condition[i] != <real>0 else b[i]
+
+
+cdef void where(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """y (d0, d1, d2, d3), contiguous, = a where the condition is not 0, else b; all with strides."""
+    cdef walk w = merged(n, n + 4, n + 8, n + 12)
+    cdef real chunk[3][CHUNK]
+    cdef real *y = p[0]
+    cdef const real *condition
+    cdef const real *a
+    cdef const real *b
+    cdef int64_t i, j, k, start, part
+    for i in range(w.d[0]):
+        for j in range(w.d[1]):
+            for k in range(w.d[2]):
+                condition = p[1] + i * w.a[0] + j * w.a[1] + k * w.a[2]
+                a = p[2] + i * w.b[0] + j * w.b[1] + k * w.b[2]
+                b = p[3] + i * w.c[0] + j * w.c[1] + k * w.c[2]
+                start = 0
+                while start < w.d[3]:
+                    part = min(w.d[3] - start, CHUNK)
+                    where_line(y, line(<real *>chunk[0], condition + start * w.a[3], part, w.a[3]),
+                               line(<real *>chunk[1], a + start * w.b[3], part, w.b[3]),
+                               line(<real *>chunk[2], b + start * w.c[3], part, w.c[3]),
+                               part, n[16] & 1)
+                    y += part
+                    start += part
+
+
+cdef enum:                  # functions of reduce
+    REDUCE_SUM, REDUCE_MEAN, REDUCE_MAX
+
+
+cdef inline void put(real *y, int64_t function, double value, int64_t number,
+                     bint add) noexcept nogil:
+    if function == REDUCE_MEAN:
+        value /= <double>number
+    y[0] = <real>(<double>y[0] + value if add else value)
+
+
+cdef double reduced(const real *x, const walk *over, bint maximum) noexcept nogil:
+    """The sum or maximum of all numbers of the axes `over`."""
+    cdef double total = -INFINITY if maximum else 0, value
+    cdef const real *row
+    cdef int64_t i, j, k, m
+    for i in range(over.d[0]):
+        for j in range(over.d[1]):
+            for k in range(over.d[2]):
+                row = x + i * over.a[0] + j * over.a[1] + k * over.a[2]
+                if over.a[3] == 1 and not maximum:
+                    total += row_sum(row, over.d[3])
+                elif over.a[3] == 1:
+                    value = row_maximum(row, over.d[3])
+                    total = total if total > value or total != total else value
+                else:
+                    for m in range(over.d[3]):
+                        value = row[m * over.a[3]]
+                        if not maximum:
+                            total += value
+                        else:
+                            total = total if total > value or total != total else value
+    return total
+
+
+cdef void sum_lines(double *total, const real *x, int64_t lines, int64_t stride,
+                    int64_t width) noexcept nogil:
+    """total (width) += the column sums of x (lines, width)."""
+    cdef real part[CHUNK]
+    cdef int64_t count, i, j
+    while lines > 0:
+        count = min(lines, SUM_BLOCK)
+        for j in range(width):
+            part[j] = 0
+        for i in range(count):
+            for j in range(width):
+                part[j] += x[i * stride + j]
+        for j in range(width):
+            total[j] += <double>part[j]
+        x += count * stride
+        lines -= count
+
+
+cdef void maximum_lines(double *total, const real *x, int64_t lines, int64_t stride,
+                        int64_t width) noexcept nogil:
+    """total (width) = the larger of total and the column maxima of x (lines, width)."""
+    cdef real part[CHUNK]
+    cdef int64_t i, j
+    for j in range(width):
+        part[j] = <real>total[j]
+    for i in range(lines):
+        for j in range(width):
+            part[j] = part[j] if part[j] > x[i * stride + j] or part[j] != part[j] \
+                else x[i * stride + j]
+    for j in range(width):
+        total[j] = part[j]
+
+
+cdef void reduce(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """y (k0, k1, k2, k3), contiguous, = sum, mean or maximum of x over the axes r0 .. r3."""
+    cdef walk kept = merged(n + 1, n + 5, n + 5, n + 5)
+    cdef walk over = merged(n + 9, n + 13, n + 13, n + 13)
+    cdef int64_t number = n[9] * n[10] * n[11] * n[12]
+    cdef bint maximum = n[0] == REDUCE_MAX, add = n[17] & 1
+    cdef double total[CHUNK]
+    cdef real *y = p[0]
+    cdef const real *x
+    cdef const real *lines
+    cdef int64_t i, j, k, m, start, width, r, s, t
+    for i in range(kept.d[0]):
+        for j in range(kept.d[1]):
+            for k in range(kept.d[2]):
+                x = p[1] + i * kept.a[0] + j * kept.a[1] + k * kept.a[2]
+                if kept.a[3] != 1:
+                    for m in range(kept.d[3]):
+                        put(y, n[0], reduced(x + m * kept.a[3], &over, maximum), number, add)
+                        y += 1
+                    continue
+                start = 0
+                while start < kept.d[3]:
+                    width = min(kept.d[3] - start, CHUNK)
+                    for m in range(width):
+                        total[m] = -INFINITY if maximum else 0
+                    for r in range(over.d[0]):
+                        for s in range(over.d[1]):
+                            for t in range(over.d[2]):
+                                lines = x + start + r * over.a[0] + s * over.a[1] + t * over.a[2]
+                                if maximum:
+                                    maximum_lines(<double *>total, lines, over.d[3], over.a[3],
+                                                  width)
+                                else:
+                                    sum_lines(<double *>total, lines, over.d[3], over.a[3], width)
+                    for m in range(width):
+                        put(y, n[0], total[m], number, add)
+                        y += 1
+                    start += width
+
+
+cdef void copy_line(real *y, const real *x, int64_t count, int64_t y_stride, int64_t x_stride,
+                    bint add) noexcept nogil:
+    cdef int64_t i
+    if add and y_stride == 1 and x_stride == 1:
+        add_line(y, x, count)
+    elif add:
+        for i in range(count):
+            y[i * y_stride] += x[i * x_stride]
+    elif y_stride == 1 and x_stride == 1:
+        memcpy(y, x, count * sizeof(real))
+    else:
+        for i in range(count):
+            y[i * y_stride] = x[i * x_stride]
+
+
+cdef void copy(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """y[y_offset ...] (d0, d1, d2, d3) = x[x_offset ...], both with strides."""
+    cdef walk w = merged(n, n + 4, n + 8, n + 8)
+    cdef real *y
+    cdef const real *x
+    cdef bint add = n[14] & 1
+    cdef int64_t i, j, k, start, part, square
+    # A transposition reads across the rows of x: go in squares, whose rows stay in the cache.
+    square = TILE if w.b[3] != 1 and w.b[2] == 1 else w.d[3]
+    for i in range(w.d[0]):
+        for j in range(w.d[1]):
+            y = p[0] + n[12] + i * w.a[0] + j * w.a[1]
+            x = p[1] + n[13] + i * w.b[0] + j * w.b[1]
+            start = 0
+            while start < w.d[3]:
+                part = min(square, w.d[3] - start)
+                for k in range(w.d[2]):
+                    copy_line(y + k * w.a[2] + start * w.a[3], x + k * w.b[2] + start * w.b[3],
+                              part, w.a[3], w.b[3], add)
+                start += part
+
+
+cdef void gather_rows(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """y (count, width) = the rows of table whose numbers are ids (count)."""
+    cdef const int32_t *ids = <const int32_t *>p[2]
+    cdef int64_t width = n[1], i
+    for i in range(n[0]):
+        copy_line(p[0] + i * width, p[1] + ids[i] * width, width, 1, 1, n[2] & 1)
+
+
+cdef void scatter_add_rows(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """dtable (table_rows, width) = 0 and then, row by row, dtable[ids[i]] += dy[i] (count, width)."""
+    cdef const int32_t *ids = <const int32_t *>p[2]
+    cdef int64_t width = n[1], i
+    if not n[3] & 1:
+        memset(p[0], 0, n[2] * width * sizeof(real))
+    for i in range(n[0]):
+        add_line(p[0] + ids[i] * width, p[1] + i * width, width)

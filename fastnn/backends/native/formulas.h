@@ -1,0 +1,201 @@
+/* The formulas of the native executor: activations, functions of one and of two numbers.
+ *
+ * Adding one is adding one entry to a list below; loops, tables, ids and names follow from it. The
+ * epilogue of linear.pxi and the kernels of elementwise.pxi call the tables.
+ *
+ * A formula is written once for float and double, as a statement over single numbers: C(0.5) is a
+ * constant, REAL the type, and EXP, TANH ... choose the function of vmath.h by the type of their
+ * argument. NaN must stay alive: write `x < 0 ? 0 : x`, never `x > 0 ? x : 0`.
+ */
+#ifndef FASTNN_FORMULAS_H
+#define FASTNN_FORMULAS_H
+
+#include "vmath.h"
+
+#define C(value) ((REAL)(value))
+#define CHOOSE(function, x) _Generic((x), float: function##_float, double: function##_double)(x)
+#define EXP(x) CHOOSE(exp, x)
+#define LOG(x) CHOOSE(log, x)
+#define TANH(x) CHOOSE(tanh, x)
+#define SIGMOID(x) CHOOSE(sigmoid, x)
+#define ERF(x) CHOOSE(erf, x)
+#define SQRT(x) _Generic((x), float: sqrtf, double: sqrt)(x)
+#define ABSOLUTE(x) _Generic((x), float: fabsf, double: fabs)(x)
+
+/* ENTRY(name, the saved tensor: y or x, forward: y from x, backward: dx from dy and the saved one) */
+#define ACTIVATIONS(ENTRY)                                                                        \
+    ENTRY(linear, y, y = x, dx = dy)                                                              \
+    ENTRY(step, y, y = x >= C(0) ? C(1) : x < C(0) ? C(0) : x, dx = C(0))                         \
+    ENTRY(relu, y, y = x < C(0) ? C(0) : x, dx = y <= C(0) ? C(0) : dy)                           \
+    ENTRY(sigmoid, y, y = SIGMOID(x), dx = dy * y * (C(1) - y))                                   \
+    ENTRY(tanh, y, y = TANH(x), dx = dy * (C(1) - y * y))                                         \
+    ENTRY(gelu, x, y = x * GAUSS(x), dx = dy * (GAUSS(x) + x * GAUSS_DENSITY(x)))                 \
+    ENTRY(gelu_tanh, x, y = x * SIGMOID(GELU_INNER(x)),                                           \
+          /* beyond 12 the slope is 0 or 1, and x * x could overflow */                           \
+          REAL t = x > C(12) ? C(12) : x < C(-12) ? C(-12) : x;                                   \
+          REAL gate = SIGMOID(GELU_INNER(t));                                                     \
+          dx = dy * (gate + t * gate * (C(1) - gate) * GELU_INNER_SLOPE(t)))
+
+/* Phi(x) = (1 + erf(x / sqrt(2))) / 2 and its derivative exp(-x^2 / 2) / sqrt(2 pi) */
+#define GAUSS(x) (C(0.5) + C(0.5) * ERF(x * C(0.70710678118654752)))
+#define GAUSS_DENSITY(x) (C(0.39894228040143268) * EXP(C(-0.5) * x * x))
+/* (1 + tanh(v)) / 2 = sigmoid(2 v), here 2 v = 2 sqrt(2 / pi) (x + 0.044715 x^3) */
+#define GELU_INNER(x) (x * (C(1.5957691216057308) + C(0.071354816272600247) * x * x))
+#define GELU_INNER_SLOPE(x) (C(1.5957691216057308) + C(0.21406444881780074) * x * x)
+
+/* ENTRY(name, y from x) */
+#define UNARY_FUNCTIONS(ENTRY)                                                                    \
+    ENTRY(exp, y = EXP(x))                                                                        \
+    ENTRY(log, y = LOG(x))                                                                        \
+    ENTRY(sqrt, y = SQRT(x))                                                                      \
+    ENTRY(square, y = x * x)                                                                      \
+    ENTRY(absolute, y = ABSOLUTE(x))                                                              \
+    ENTRY(negative, y = -x)                                                                       \
+    ENTRY(sign, y = x > C(0) ? C(1) : x < C(0) ? C(-1) : x)                                       \
+    ENTRY(reciprocal, y = C(1) / x)
+
+/* ENTRY(name, y from a and b). A NaN wins in maximum and minimum. */
+#define BINARY_FUNCTIONS(ENTRY)                                                                   \
+    ENTRY(add, y = a + b)                                                                         \
+    ENTRY(subtract, y = a - b)                                                                    \
+    ENTRY(multiply, y = a * b)                                                                    \
+    ENTRY(divide, y = a / b)                                                                      \
+    ENTRY(maximum, y = a != a ? a : a > b ? a : b)                                                \
+    ENTRY(minimum, y = a != a ? a : a < b ? a : b)                                                \
+    ENTRY(greater, y = a > b ? C(1) : C(0))                                                       \
+    ENTRY(less, y = a < b ? C(1) : C(0))                                                          \
+    ENTRY(equal, y = a == b ? C(1) : C(0))
+
+/* What follows is generated from the lists: ids ACT_<name>, UNARY_<name>, BINARY_<name>, */
+
+#define ENTRY_ID(name, ...) ACT_##name,
+enum activation_id { ACTIVATIONS(ENTRY_ID) ACT_COUNT };
+#undef ENTRY_ID
+#define ENTRY_ID(name, ...) UNARY_##name,
+enum unary_id { UNARY_FUNCTIONS(ENTRY_ID) UNARY_COUNT };
+#undef ENTRY_ID
+#define ENTRY_ID(name, ...) BINARY_##name,
+enum binary_id { BINARY_FUNCTIONS(ENTRY_ID) BINARY_COUNT };
+#undef ENTRY_ID
+
+/* names, */
+
+#define ENTRY_NAME(name, ...) #name,
+static const char *const activation_names[] = {ACTIVATIONS(ENTRY_NAME)};
+static const char *const unary_names[] = {UNARY_FUNCTIONS(ENTRY_NAME)};
+static const char *const binary_names[] = {BINARY_FUNCTIONS(ENTRY_NAME)};
+#undef ENTRY_NAME
+
+/* and a loop per formula and type. `omp simd` says that the output may be an input (the same address
+ * or none in common). Each loop is its own function, so that the vectoriser sees it alone. */
+
+#define LOOP FASTNN_PRAGMA(omp simd) for (int64_t i = 0; i < count; i++)
+
+#define ACTIVATION_LOOPS(name, saved, forward, ...)                                               \
+    FASTNN_NOINLINE void TYPED(name##_forward)(REAL *out, const REAL *in, int64_t count) {        \
+        LOOP {                                                                                    \
+            const REAL x = in[i];                                                                 \
+            REAL y;                                                                               \
+            forward;                                                                              \
+            out[i] = y;                                                                           \
+        }                                                                                         \
+    }                                                                                             \
+    FASTNN_NOINLINE void TYPED(name##_backward)(REAL *out, const REAL *in, const REAL *kept,      \
+                                                int64_t count, int add) {                         \
+        if (add) {                                                                                \
+            LOOP {                                                                                \
+                const REAL dy = in[i], saved = kept[i];                                           \
+                REAL dx;                                                                          \
+                (void)dy, (void)saved;                                                            \
+                __VA_ARGS__;                                                                      \
+                out[i] += dx;                                                                     \
+            }                                                                                     \
+        } else {                                                                                  \
+            LOOP {                                                                                \
+                const REAL dy = in[i], saved = kept[i];                                           \
+                REAL dx;                                                                          \
+                (void)dy, (void)saved;                                                            \
+                __VA_ARGS__;                                                                      \
+                out[i] = dx;                                                                      \
+            }                                                                                     \
+        }                                                                                         \
+    }
+
+#define UNARY_LOOP(name, forward)                                                                 \
+    FASTNN_NOINLINE void TYPED(name)(REAL *out, const REAL *in, int64_t count) {                  \
+        LOOP {                                                                                    \
+            const REAL x = in[i];                                                                 \
+            REAL y;                                                                               \
+            forward;                                                                              \
+            out[i] = y;                                                                           \
+        }                                                                                         \
+    }
+
+/* Strides in elements; the inner strides that occur in practice have loops of their own. */
+#define BINARY_LOOPS(name, forward)                                                               \
+    FASTNN_NOINLINE void TYPED(name)(REAL *out, const REAL *left, const REAL *right,              \
+                                     int64_t count, int64_t left_stride, int64_t right_stride) {  \
+        if (left_stride == 1 && right_stride == 1) {                                              \
+            BINARY_LOOP(left[i], right[i], forward)                                               \
+        } else if (left_stride == 1 && right_stride == 0) {                                       \
+            const REAL fixed = right[0];                                                          \
+            BINARY_LOOP(left[i], fixed, forward)                                                  \
+        } else if (left_stride == 0 && right_stride == 1) {                                       \
+            const REAL fixed = left[0];                                                           \
+            BINARY_LOOP(fixed, right[i], forward)                                                 \
+        } else {                                                                                  \
+            BINARY_LOOP(left[i * left_stride], right[i * right_stride], forward)                  \
+        }                                                                                         \
+    }
+
+#define BINARY_LOOP(value_a, value_b, forward)                                                    \
+    LOOP {                                                                                        \
+        const REAL a = value_a, b = value_b;                                                      \
+        REAL y;                                                                                   \
+        forward;                                                                                  \
+        out[i] = y;                                                                               \
+    }
+
+#define FORWARD_ADDRESS(name, ...) TYPED(name##_forward),
+#define BACKWARD_ADDRESS(name, ...) TYPED(name##_backward),
+#define ADDRESS(name, ...) TYPED(name),
+
+#define REAL float
+#define TYPED(name) name##_loop_float
+ACTIVATIONS(ACTIVATION_LOOPS)
+UNARY_FUNCTIONS(UNARY_LOOP)
+BINARY_FUNCTIONS(BINARY_LOOPS)
+static void (*const activation_forward_float[])(float *y, const float *x, int64_t n) = {
+    ACTIVATIONS(FORWARD_ADDRESS)};
+static void (*const activation_backward_float[])(float *dx, const float *dy, const float *s,
+                                                 int64_t n, int add) = {
+    ACTIVATIONS(BACKWARD_ADDRESS)};
+static void (*const unary_float[])(float *y, const float *x, int64_t n) = {
+    UNARY_FUNCTIONS(ADDRESS)};
+static void (*const binary_float[])(float *y, const float *a, const float *b, int64_t n,
+                                    int64_t a_stride, int64_t b_stride) = {
+    BINARY_FUNCTIONS(ADDRESS)};
+#undef REAL
+#undef TYPED
+
+#define REAL double
+#define TYPED(name) name##_loop_double
+ACTIVATIONS(ACTIVATION_LOOPS)
+UNARY_FUNCTIONS(UNARY_LOOP)
+BINARY_FUNCTIONS(BINARY_LOOPS)
+static void (*const activation_forward_double[])(double *y, const double *x, int64_t n) = {
+    ACTIVATIONS(FORWARD_ADDRESS)};
+static void (*const activation_backward_double[])(double *dx, const double *dy, const double *s,
+                                                  int64_t n, int add) = {
+    ACTIVATIONS(BACKWARD_ADDRESS)};
+static void (*const unary_double[])(double *y, const double *x, int64_t n) = {
+    UNARY_FUNCTIONS(ADDRESS)};
+static void (*const binary_double[])(double *y, const double *a, const double *b, int64_t n,
+                                     int64_t a_stride, int64_t b_stride) = {
+    BINARY_FUNCTIONS(ADDRESS)};
+#undef REAL
+#undef TYPED
+
+#undef C
+
+#endif

@@ -1,0 +1,342 @@
+"""Dense layers and matrix products: the kernels linear, linear_dx, linear_dw and matmul.
+
+All four are `product` with other operands. It walks over panels of columns and describes each in a
+`panel`, which tile.h multiplies: linear -> product -> multiply_panel -> tile, where the sums are.
+Shapes without one whole vector of columns go through `narrow_product`, single columns and single
+rows through dot products.
+
+In each sum the products are added in the order of k, whatever the number of rows, so a row of a
+batch has the same bits in any batch. The exception is one single row times a transposed b.
+"""
+
+cimport cython
+
+cdef extern from "tile.h" nogil:
+    ctypedef struct panel "struct panel":
+        int64_t lanes, rows, depth, vectors
+        const void *a
+        int64_t a_row, a_step
+        const void *b
+        int64_t b_row, b_last
+        void *y
+        int64_t y_row, y_last
+        const void *bias
+        const void *saved
+        int64_t shared
+        int add, relu
+    const int FASTNN_LANES_float, FASTNN_FEWEST_LANES_float
+    const int FASTNN_LANES_double, FASTNN_FEWEST_LANES_double
+    void multiply_float(const panel *p) noexcept
+    void multiply_double(const panel *p) noexcept
+    void pack_float(const panel *p, float *packed, const float *b, int64_t b_row, bint transposed,
+                    int64_t panels, const float *end) noexcept
+    void pack_double(const panel *p, double *packed, const double *b, int64_t b_row,
+                     bint transposed, int64_t panels, const double *end) noexcept
+    void unpad_float(float *y, const float *padded, int64_t rows, int64_t columns,
+                     int64_t lanes) noexcept
+    void unpad_double(double *y, const double *padded, int64_t rows, int64_t columns,
+                      int64_t lanes) noexcept
+    void add_to_float(float *y, const float *x, int64_t n) noexcept
+    void add_to_double(double *y, const double *x, int64_t n) noexcept
+    void column_sums_float(float *y, const float *x, int64_t rows, int64_t columns,
+                           int add) noexcept
+    void column_sums_double(double *y, const double *x, int64_t rows, int64_t columns,
+                            int add) noexcept
+    void dots_float(float *y, const float *a, const float *b, int64_t rows, int64_t depth,
+                    float start, int add) noexcept
+    void dots_double(double *y, const double *a, const double *b, int64_t rows, int64_t depth,
+                     double start, int add) noexcept
+
+cdef extern from "formulas.h" nogil:
+    const int ACT_linear
+    const int ACT_relu
+    void (**activation_forward_float)(float *y, const float *x, int64_t n) noexcept
+    void (**activation_forward_double)(double *y, const double *x, int64_t n) noexcept
+    void (**activation_backward_float)(float *dx, const float *dy, const float *s, int64_t n,
+                                       int add) noexcept
+    void (**activation_backward_double)(double *dx, const double *dy, const double *s, int64_t n,
+                                        int add) noexcept
+
+cdef enum:
+    DEPTH_BLOCK = 512       # rows of b in one pass: two panels of them stay in the L2 cache
+    PACK_COLUMNS = 512      # from here on packed panels are faster than b's distant rows
+    PACK_ROWS = 32          # ... if so many rows of a share the packing
+    PACK_PANELS = 2         # packed together
+    NARROW_ROWS = 64        # narrow_product: rows and depth of what it keeps in the workspace
+    NARROW_DEPTH = 128
+
+
+@cython.cdivision(True)
+cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
+                  const real *a, bint a_transposed, const real *b, bint b_transposed,
+                  const real *bias, const real *saved, bint relu, bint add,
+                  real *workspace) noexcept nogil:
+    """y (rows, columns) (+)= a (rows, depth) @ b (depth, columns) + bias, then relu or zeros.
+
+    A transposed operand is stored as (depth, rows) or (columns, depth). Returns whether relu, or
+    the zeros where saved <= 0, were applied: only whole vectors of columns get them here.
+    """
+    cdef int64_t whole, fewest, lanes
+    cdef int64_t a_row = 1 if a_transposed else depth
+    cdef int64_t a_step = rows if a_transposed else 1
+    cdef int64_t b_row, left, j, k, panels = 0, used = 0
+    cdef bint packed
+    cdef panel p
+
+    if real is float:
+        whole = FASTNN_LANES_float
+        fewest = FASTNN_FEWEST_LANES_float
+    else:
+        whole = FASTNN_LANES_double
+        fewest = FASTNN_FEWEST_LANES_double
+    lanes = whole if columns >= whole else fewest
+
+    if depth == 1:
+        b_transposed = False        # one row or one column: stored alike
+    if rows == 1 and b_transposed and depth >= whole:
+        dots(y, a, b, columns, depth, <real>0, add)
+        return False
+    if columns == 1 and not a_transposed and depth >= whole:
+        dots(y, b, a, rows, depth, bias[0] if bias != NULL else <real>0, add)
+        return False
+    if columns == 1 and a_transposed:       # as one row: the transpose of the whole equation
+        product(y, 1, rows, depth, b, False, a, False, <const real *>NULL, <const real *>NULL,
+                False, add, workspace)
+        return False
+    if columns < lanes:
+        narrow_product(y, rows, columns, depth, a, a_row, a_step, b, b_transposed, bias, add,
+                       lanes, workspace)
+        return False
+
+    b_row = depth if b_transposed else columns
+    packed = b_transposed or (columns >= PACK_COLUMNS and rows >= PACK_ROWS)
+    p.lanes = lanes
+    p.rows = rows
+    p.a_row = a_row
+    p.a_step = a_step
+    p.y_row = columns
+    p.add = add
+    p.bias = p.saved = NULL
+    p.relu = False
+    k = 0
+    while k < depth:
+        p.depth = min(depth - k, <int64_t>DEPTH_BLOCK)
+        p.a = a + k * a_step
+        left = columns
+        while left > 0:
+            # The next panel begins `left` columns before the end. The last vector of all is moved
+            # back to end where the row ends.
+            p.shared = 0
+            if left >= 4 * lanes and rows == 1 and not packed:
+                p.vectors = 4
+                p.y_last = 3 * lanes
+            elif left > lanes:
+                p.vectors = 2
+                p.y_last = min(lanes, left - lanes)
+            else:
+                p.vectors = 1
+                p.y_last = 0
+                p.shared = lanes - left
+                left = lanes
+            j = columns - left
+            p.y = y + j
+            if packed:
+                if used == panels:
+                    used = 0
+                    panels = 1
+                    if not b_transposed and p.y_last == lanes:
+                        panels = min(left // (2 * lanes), <int64_t>PACK_PANELS)
+                    pack(&p, workspace, b + (j * b_row + k if b_transposed else k * b_row + j),
+                         b_row, b_transposed, panels, b + columns * depth)
+                p.b_row = p.vectors * lanes
+                p.b_last = p.b_row - lanes
+                p.b = workspace + used * p.depth * p.b_row
+                used += 1
+            else:
+                p.b = b + k * b_row + j
+                p.b_row = b_row
+                p.b_last = p.y_last
+            if bias != NULL and k == 0:
+                p.bias = bias + j
+            if k + p.depth == depth:
+                p.relu = relu
+                if saved != NULL:
+                    p.saved = saved + j
+            multiply(y, &p)
+            left -= p.y_last + lanes
+        p.add = True
+        p.bias = NULL
+        k += p.depth
+    return relu or saved != NULL
+
+
+cdef void narrow_product(real *y, int64_t rows, int64_t columns, int64_t depth,
+                         const real *a, int64_t a_row, int64_t a_step,
+                         const real *b, bint b_transposed, const real *bias, bint add,
+                         int64_t lanes, real *workspace) noexcept nogil:
+    """product for fewer columns than lanes: b, bias and y are padded to one vector of columns."""
+    cdef real *b_padded = workspace                             # (NARROW_DEPTH, lanes)
+    cdef real *y_padded = b_padded + NARROW_DEPTH * lanes       # (NARROW_ROWS, lanes)
+    cdef real *y_added = y_padded + NARROW_ROWS * lanes         # (NARROW_ROWS, columns)
+    cdef real *bias_padded = y_added + NARROW_ROWS * lanes      # (1, lanes)
+    cdef int64_t row, k, j
+    cdef panel p
+
+    p.lanes = p.b_row = p.y_row = lanes
+    p.vectors = 1
+    p.a_row = a_row
+    p.a_step = a_step
+    p.b = b_padded
+    p.y = y_padded
+    p.b_last = p.y_last = p.shared = 0
+    p.saved = NULL
+    p.relu = False
+    if bias != NULL:
+        for j in range(lanes):
+            bias_padded[j] = bias[j] if j < columns else <real>0
+    row = 0
+    while row < rows:
+        p.rows = min(rows - row, <int64_t>NARROW_ROWS)
+        p.bias = bias_padded if bias != NULL else NULL
+        p.add = False
+        k = 0
+        while k < depth:
+            p.depth = min(depth - k, <int64_t>NARROW_DEPTH)
+            p.a = a + row * a_row + k * a_step
+            if row == 0 or depth > NARROW_DEPTH:
+                pack(&p, b_padded, b + (k if b_transposed else k * columns),
+                     depth if b_transposed else columns, b_transposed, 1, b + columns * depth)
+            multiply(y, &p)
+            p.add = True
+            p.bias = NULL
+            k += p.depth
+        if add:
+            unpad(y_added, y_padded, p.rows, columns, lanes)
+            add_to(y + row * columns, y_added, p.rows * columns)
+        else:
+            unpad(y + row * columns, y_padded, p.rows, columns, lanes)
+        row += p.rows
+
+
+# The same names for both types. `multiply` takes a pointer that only tells the type.
+
+cdef inline void multiply(const real *tells_type, const panel *p) noexcept nogil:
+    if real is float:
+        multiply_float(p)
+    else:
+        multiply_double(p)
+
+
+cdef inline void pack(const panel *p, real *packed, const real *b, int64_t b_row,
+                      bint transposed, int64_t panels, const real *end) noexcept nogil:
+    if real is float:
+        pack_float(p, packed, b, b_row, transposed, panels, end)
+    else:
+        pack_double(p, packed, b, b_row, transposed, panels, end)
+
+
+cdef inline void unpad(real *y, const real *padded, int64_t rows, int64_t columns,
+                       int64_t lanes) noexcept nogil:
+    if real is float:
+        unpad_float(y, padded, rows, columns, lanes)
+    else:
+        unpad_double(y, padded, rows, columns, lanes)
+
+
+cdef inline void add_to(real *y, const real *x, int64_t n) noexcept nogil:
+    if real is float:
+        add_to_float(y, x, n)
+    else:
+        add_to_double(y, x, n)
+
+
+cdef inline void dots(real *y, const real *a, const real *b, int64_t rows, int64_t depth,
+                      real start, bint add) noexcept nogil:
+    if real is float:
+        dots_float(y, a, b, rows, depth, start, add)
+    else:
+        dots_double(y, a, b, rows, depth, start, add)
+
+
+cdef inline int64_t rows_at_once(int64_t inputs, int64_t outputs) noexcept nogil:
+    """Rows whose inputs and outputs stay cached, enough of them to be worth packing weights for."""
+    cdef int64_t rows = 384
+    while rows * max(inputs, outputs) < 131072:
+        rows *= 2
+    return rows
+
+
+cdef void linear(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """y (rows, n) = activation(x (rows, k) @ w (k, n) + b (n)), or y += x @ w + b."""
+    cdef real *y = p[0]
+    cdef const real *x = p[1]
+    cdef const real *w = p[2]
+    cdef const real *b = p[3]
+    cdef real *workspace = p[4]
+    cdef int64_t rows = n[0], inputs = n[1], outputs = n[2], activation = n[3]
+    cdef bint add = n[4] & 1, relu = activation == ACT_relu, done
+    cdef int64_t count
+
+    while rows > 0:
+        count = min(rows, rows_at_once(inputs, outputs))
+        done = product(y, count, outputs, inputs, x, False, w, False, b, <const real *>NULL, relu,
+                       add, workspace)
+        if activation != ACT_linear and not done:
+            if real is float:
+                activation_forward_float[activation](y, y, count * outputs)
+            else:
+                activation_forward_double[activation](y, y, count * outputs)
+        y += count * outputs
+        x += count * inputs
+        rows -= count
+
+
+cdef void linear_dx(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """dx (rows, k) = (dy (rows, n) @ w (k, n)^T) * activation'(saved (rows, k)), or dx += ..."""
+    cdef real *dx = p[0]
+    cdef const real *dy = p[1]
+    cdef const real *w = p[2]
+    cdef const real *saved = p[3]
+    cdef real *workspace = p[4]
+    cdef int64_t rows = n[0], inputs = n[1], outputs = n[2], activation = n[3]
+    cdef bint add = n[4] & 1, done
+    cdef int64_t count
+
+    while rows > 0:
+        count = min(rows, rows_at_once(inputs, outputs))
+        done = product(dx, count, inputs, outputs, dy, False, w, True, <const real *>NULL,
+                       saved if activation == ACT_relu else NULL, False, add, workspace)
+        if activation != ACT_linear and not done:
+            if real is float:
+                activation_backward_float[activation](dx, dx, saved, count * inputs, 0)
+            else:
+                activation_backward_double[activation](dx, dx, saved, count * inputs, 0)
+        dx += count * inputs
+        dy += count * outputs
+        if saved != NULL:
+            saved += count * inputs
+        rows -= count
+
+
+cdef void linear_dw(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """dw (k, n) (+)= x (rows, k)^T @ dy (rows, n), and db (n) (+)= the column sums of dy."""
+    cdef real *dw = p[0]
+    cdef real *db = p[1]
+    cdef const real *x = p[2]
+    cdef const real *dy = p[3]
+    cdef real *workspace = p[4]
+    cdef int64_t rows = n[0], inputs = n[1], outputs = n[2], add = n[3]
+
+    product(dw, inputs, outputs, rows, x, True, dy, False, <const real *>NULL, <const real *>NULL,
+            False, add & 1, workspace)
+    if db != NULL:
+        if real is float:
+            column_sums_float(db, dy, rows, outputs, add & 2)
+        else:
+            column_sums_double(db, dy, rows, outputs, add & 2)
+
+
+cdef void matmul(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """y (m, n) (+)= a (m, k) @ b (k, n); a transposed operand is stored as (k, m) or (n, k)."""
+    product(p[0], n[0], n[2], n[1], <const real *>p[1], n[3] != 0, <const real *>p[2], n[4] != 0,
+            <const real *>NULL, <const real *>NULL, False, n[5] & 1, p[3])

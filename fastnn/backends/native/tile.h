@@ -1,0 +1,380 @@
+/* The inner part of every matrix product: y = a @ b, one panel of columns at a time.
+ *
+ * linear.pxi cuts a product into panels of at most four vectors of columns and describes each in a
+ * `struct panel`; `multiply_panel` computes it in tiles of a few rows whose sums stay in registers
+ * from the first product to the last. Nothing here knows about layers. The other functions bring
+ * b into the form that a tile reads (rows of whole vectors), or serve the shapes that do not fill
+ * a vector.
+ *
+ * A template: the file includes itself for each KIND of vector: float, double and, for matrices of
+ * fewer columns than those have lanes, half_float and half_double.
+ */
+#if !defined(FASTNN_TILE_H)
+#define FASTNN_TILE_H
+
+#include "vector.h"
+
+/* Rows of the largest tile. Two vectors of columns make 16 sums of the 32 AVX-512 registers, or 12
+ * of the 16 of older processors; the rest holds the operands. */
+#if FASTNN_VECTOR_BYTES == 64
+#define FASTNN_TILE_ROWS 8
+#else
+#define FASTNN_TILE_ROWS 6
+#endif
+
+/* What multiply_panel computes. Offsets and steps count elements. The last vector of a panel may
+ * start before the end of the one before it (or of the panel before): so any number of columns from
+ * one vector up is covered by whole vectors. Columns that two vectors share get the same value
+ * twice. */
+struct panel {
+    int64_t lanes;                  /* of the vectors: FASTNN_LANES_ of the type, or half of it */
+    int64_t rows, depth, vectors;   /* y (rows, vectors) = a (rows, depth) @ b (depth, vectors) */
+    const void *a;
+    int64_t a_row, a_step;          /* a[r, k] is at r * a_row + k * a_step */
+    const void *b;
+    int64_t b_row, b_last;          /* from row to row; from the row's start to its last vector */
+    void *y;
+    int64_t y_row, y_last;
+    const void *bias;               /* NULL, or one row that the sums start from */
+    const void *saved;              /* NULL, or as y: the result is 0 where saved <= 0 */
+    int64_t shared;                 /* lanes of a single vector that the panel before has added */
+    int add, relu;
+};
+
+#define FASTNN_JOIN_(name, kind) name##_##kind
+#define FASTNN_JOIN(name, kind) FASTNN_JOIN_(name, kind)
+#define REAL float
+#define KIND float
+#include "tile.h"
+#undef KIND
+#if defined(FASTNN_HALF_VECTORS)
+#define KIND half_float
+#include "tile.h"
+#undef KIND
+#endif
+#undef REAL
+#define REAL double
+#define KIND double
+#include "tile.h"
+#undef KIND
+#if defined(FASTNN_HALF_VECTORS)
+#define KIND half_double
+#include "tile.h"
+#undef KIND
+#endif
+#undef REAL
+
+/* The entries that exist for both widths, chosen by `lanes`. */
+#if defined(FASTNN_HALF_VECTORS)
+enum { FASTNN_FEWEST_LANES_float = FASTNN_LANES_half_float };
+enum { FASTNN_FEWEST_LANES_double = FASTNN_LANES_half_double };
+#define FASTNN_BY_LANES(real, name, lanes, ...) \
+    if ((lanes) == FASTNN_LANES_##real) \
+        name##_##real(__VA_ARGS__); \
+    else \
+        name##_half_##real(__VA_ARGS__)
+#else
+enum { FASTNN_FEWEST_LANES_float = FASTNN_LANES_float };
+enum { FASTNN_FEWEST_LANES_double = FASTNN_LANES_double };
+#define FASTNN_BY_LANES(real, name, lanes, ...) name##_##real(__VA_ARGS__)
+#endif
+
+#define FASTNN_TILE_ENTRIES(real) \
+    FASTNN_INLINE void multiply_##real(const struct panel *p) \
+    { \
+        FASTNN_BY_LANES(real, multiply_panel, p->lanes, p); \
+    } \
+    FASTNN_INLINE void pack_##real(const struct panel *p, real *packed, const real *b, \
+                                   int64_t b_row, int transposed, int64_t panels, \
+                                   const real *end) \
+    { \
+        if (transposed) \
+            FASTNN_BY_LANES(real, pack_columns, p->lanes, p, packed, b, b_row, end); \
+        else \
+            FASTNN_BY_LANES(real, pack_rows, p->lanes, p, packed, b, b_row, panels, end); \
+    } \
+    FASTNN_INLINE void unpad_##real(real *y, const real *padded, int64_t rows, int64_t columns, \
+                                    int64_t lanes) \
+    { \
+        FASTNN_BY_LANES(real, unpad_rows, lanes, y, padded, rows, columns); \
+    }
+FASTNN_TILE_ENTRIES(float)
+FASTNN_TILE_ENTRIES(double)
+
+#elif defined(REAL)
+
+#define T(name) FASTNN_JOIN(name, KIND)     /* T(tile) is tile_float or tile_half_float ... */
+#define VEC T(vec)
+#define LANES T(FASTNN_LANES)
+#define LOAD(address) ((VEC)*(const T(loose) *)(address))
+#define STORE(address, value) (*(T(loose) *)(address) = (value))
+#define UNROLL FASTNN_PRAGMA(GCC unroll 16)
+
+/* One tile of R rows from `row` on and V vectors: R and V are constants at every call, so the
+ * loops over them vanish and `sum` lives in registers. */
+FASTNN_INLINE void T(tile)(const struct panel *p, int64_t row, const int R, const int V)
+{
+    const REAL *a = (const REAL *)p->a + row * p->a_row;
+    const REAL *b = (const REAL *)p->b;
+    REAL *y = (REAL *)p->y + row * p->y_row;
+    const int64_t a_row = p->a_row, a_step = p->a_step, y_row = p->y_row;
+    int64_t b_at[4], y_at[4];       /* where each vector starts in its row */
+    VEC sum[8][4];
+
+    UNROLL for (int v = 0; v < V; v++) {
+        b_at[v] = v > 0 && v == V - 1 ? p->b_last : v * LANES;
+        y_at[v] = v > 0 && v == V - 1 ? p->y_last : v * LANES;
+        const VEC start = p->bias ? LOAD((const REAL *)p->bias + y_at[v]) : (VEC){0};
+        UNROLL for (int r = 0; r < R; r++)
+            sum[r][v] = start;
+    }
+    for (int64_t k = p->depth; k > 0; k--) {
+        VEC b_row[4];
+        UNROLL for (int v = 0; v < V; v++)
+            b_row[v] = LOAD(b + b_at[v]);
+        UNROLL for (int r = 0; r < R; r++)
+            UNROLL for (int v = 0; v < V; v++)
+                sum[r][v] += a[r * a_row] * b_row[v];
+        a += a_step;
+        b += p->b_row;
+    }
+    if (p->add)
+        UNROLL for (int r = 0; r < R; r++) {
+            sum[r][V - 1] = T(without_first)(sum[r][V - 1], p->shared);
+            UNROLL for (int v = 0; v < V; v++)
+                sum[r][v] += LOAD(y + r * y_row + y_at[v]);
+        }
+    if (p->relu)
+        UNROLL for (int r = 0; r < R; r++)
+            UNROLL for (int v = 0; v < V; v++)
+                sum[r][v] = T(relu)(sum[r][v]);
+    if (p->saved) {
+        const REAL *saved = (const REAL *)p->saved + row * y_row;
+        UNROLL for (int r = 0; r < R; r++)
+            UNROLL for (int v = 0; v < V; v++)
+                sum[r][v] = T(where_positive)(sum[r][v], LOAD(saved + r * y_row + y_at[v]));
+    }
+    UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int v = 0; v < V; v++)
+            STORE(y + r * y_row + y_at[v], sum[r][v]);
+}
+
+/* All rows of a panel: the largest tile as often as it fits, then smaller ones. */
+FASTNN_INLINE void T(tiles)(const struct panel *p, const int V)
+{
+    int64_t row = 0;
+    for (; row + FASTNN_TILE_ROWS <= p->rows; row += FASTNN_TILE_ROWS)
+        T(tile)(p, row, FASTNN_TILE_ROWS, V);
+    if (row + 4 <= p->rows) {
+        T(tile)(p, row, 4, V);
+        row += 4;
+    }
+    if (row + 2 <= p->rows) {
+        T(tile)(p, row, 2, V);
+        row += 2;
+    }
+    if (row < p->rows)
+        T(tile)(p, row, 1, V);
+}
+
+FASTNN_NOINLINE void T(one_vector)(const struct panel *p)
+{
+    T(tiles)(p, 1);
+}
+
+FASTNN_NOINLINE void T(two_vectors)(const struct panel *p)
+{
+    T(tiles)(p, 2);
+}
+
+/* A single row needs more columns at once: one sum after the other would wait for itself. */
+FASTNN_NOINLINE void T(one_row_of_four)(const struct panel *p)
+{
+    T(tile)(p, 0, 1, 4);
+}
+
+FASTNN_INLINE void T(multiply_panel)(const struct panel *p)
+{
+    if (p->vectors == 1)
+        T(one_vector)(p);
+    else if (p->vectors == 2)
+        T(two_vectors)(p);
+    else
+        T(one_row_of_four)(p);
+}
+
+/* The vector at `from`, with zeros for what lies at or after `end`: never read. */
+FASTNN_INLINE VEC T(load_before)(const REAL *from, const REAL *end)
+{
+    REAL part[LANES] = {0};
+    if (end - from >= LANES)
+        return LOAD(from);
+    for (int64_t i = 0; i < end - from; i++)
+        part[i] = from[i];
+    return LOAD(part);
+}
+
+/* Panels of b (ending at `end`) as consecutive rows of whole vectors. Lanes beyond a row's end hold
+ * what follows in b: nobody looks at their sums. Several panels are packed together, because
+ * fetching the distant rows of b costs more than copying them. */
+FASTNN_NOINLINE void T(pack_rows)(const struct panel *p, REAL *packed, const REAL *b,
+                                  int64_t b_row, int64_t panels, const REAL *end)
+{
+    int64_t k = 0;
+    if (p->vectors == 1) {
+        for (; k < p->depth && end - b >= LANES; k++, b += b_row, packed += LANES)
+            STORE(packed, LOAD(b));
+        for (; k < p->depth; k++, b += b_row, packed += LANES)
+            STORE(packed, T(load_before)(b, end));
+        return;
+    }
+    for (; k < p->depth; k++, b += b_row, packed += 2 * LANES)
+        for (int64_t panel = 0; panel < panels; panel++) {
+            const REAL *from = b + panel * 2 * LANES;
+            REAL *to = packed + panel * p->depth * 2 * LANES;
+            STORE(to, LOAD(from));
+            STORE(to + LANES, LOAD(from + p->y_last));
+        }
+}
+
+/* One panel from the transpose of b, whose rows are b's columns. Squares are transposed in
+ * registers; the last one writes up to LANES - 1 rows too many. */
+FASTNN_NOINLINE void T(pack_columns)(const struct panel *p, REAL *packed, const REAL *b,
+                                     int64_t b_row, const REAL *end)
+{
+    const int64_t packed_row = p->vectors * LANES;
+    for (int64_t v = 0; v < p->vectors; v++) {
+        const REAL *from = b + (v == p->vectors - 1 ? p->y_last : 0) * b_row;
+        REAL *to = packed + v * LANES;
+        for (int64_t k = 0; k < p->depth; k += LANES, from += LANES) {
+            REAL copy[LANES * LANES];
+            const REAL *row = from;
+            int64_t row_step = b_row;
+            VEC square[LANES];
+            if (end - from < (LANES - 1) * b_row + LANES) {
+                for (int i = 0; i < LANES; i++)
+                    STORE(copy + i * LANES, T(load_before)(from + i * b_row, end));
+                row = copy;
+                row_step = LANES;
+            }
+            UNROLL for (int i = 0; i < LANES; i++, row += row_step)
+                square[i] = LOAD(row);
+            UNROLL for (int step = 1; step < LANES; step *= 2)
+                UNROLL for (int i = 0; i < LANES; i++)
+                    if (!(i & step))
+                        T(exchange)(&square[i], &square[i + step], step);
+            UNROLL for (int i = 0; i < LANES; i++, to += packed_row)
+                STORE(to, square[i]);
+        }
+    }
+}
+
+/* rows (rows, one vector) to y (rows, columns), columns < LANES. Each store runs over into the next
+ * row, which then overwrites that; only the last rows must stop in time. */
+FASTNN_NOINLINE void T(unpad_rows)(REAL *y, const REAL *padded, int64_t rows, int64_t columns)
+{
+    const REAL *end = y + rows * columns;
+    for (; end - y >= LANES; y += columns, padded += LANES)
+        STORE(y, LOAD(padded));
+    for (; y < end; y += columns, padded += LANES)
+        for (int64_t i = 0; i < columns; i++)
+            y[i] = padded[i];
+}
+
+FASTNN_NOINLINE void T(add_to)(REAL *FASTNN_RESTRICT y, const REAL *FASTNN_RESTRICT x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] += x[i];
+}
+
+/* y (columns) (+)= the sums of x's columns (rows, columns), columns < LANES: whole vectors are read
+ * as far as the rows below allow it. */
+FASTNN_INLINE void T(narrow_column_sums)(REAL *y, const REAL *x, int64_t rows, int64_t columns,
+                                         int add)
+{
+    const REAL *end = x + rows * columns;
+    VEC even = {0}, odd = {0};
+    REAL sum[LANES];
+    for (; end - x >= columns + LANES; x += 2 * columns) {
+        even += LOAD(x);
+        odd += LOAD(x + columns);
+    }
+    STORE(sum, even + odd);
+    for (; x < end; x += columns)
+        for (int64_t i = 0; i < columns; i++)
+            sum[i] += x[i];
+    for (int64_t i = 0; i < columns; i++)
+        y[i] = add ? y[i] + sum[i] : sum[i];
+}
+
+FASTNN_INLINE void T(sum_columns)(REAL *y, const REAL *x, int64_t rows, int64_t columns,
+                                  int64_t shared, int add, const int V)
+{
+    VEC sum[4];
+    UNROLL for (int v = 0; v < V; v++)
+        sum[v] = (VEC){0};
+    for (int64_t r = 0; r < rows; r++, x += columns)
+        UNROLL for (int v = 0; v < V; v++)
+            sum[v] += LOAD(x + v * LANES);
+    sum[V - 1] = T(without_first)(sum[V - 1], add ? shared : 0);
+    UNROLL for (int v = 0; v < V; v++)
+        STORE(y + v * LANES, add ? sum[v] + LOAD(y + v * LANES) : sum[v]);
+}
+
+/* y (columns) (+)= the sums of x's columns (rows, columns) */
+FASTNN_NOINLINE void T(column_sums)(REAL *y, const REAL *x, int64_t rows, int64_t columns, int add)
+{
+    int64_t j = 0;
+    if (columns < LANES) {
+        T(narrow_column_sums)(y, x, rows, columns, add);
+        return;
+    }
+    for (; j + 4 * LANES <= columns; j += 4 * LANES)
+        T(sum_columns)(y + j, x + j, rows, columns, 0, add, 4);
+    for (; j + LANES <= columns; j += LANES)
+        T(sum_columns)(y + j, x + j, rows, columns, 0, add, 1);
+    if (j < columns) {
+        const int64_t last = columns - LANES;
+        T(sum_columns)(y + last, x + last, rows, columns, j - last, add, 1);
+    }
+}
+
+/* y[i] (+)= start + dot(a, row i of b), for R rows of b (R, depth), depth >= LANES. What does not
+ * fill a vector is taken from the end of the rows, without the lanes that were already counted. */
+FASTNN_INLINE void T(few_dots)(REAL *y, const REAL *a, const REAL *b, int64_t depth, REAL start,
+                               int add, const int R)
+{
+    VEC sum[4];
+    int64_t k;
+    UNROLL for (int r = 0; r < R; r++)
+        sum[r] = (VEC){0};
+    for (k = 0; k + LANES <= depth; k += LANES)
+        UNROLL for (int r = 0; r < R; r++)
+            sum[r] += LOAD(a + k) * LOAD(b + r * depth + k);
+    if (k < depth) {
+        const int64_t last = depth - LANES, counted = k - last;
+        UNROLL for (int r = 0; r < R; r++)
+            sum[r] += T(without_first)(LOAD(a + last), counted)
+                      * T(without_first)(LOAD(b + r * depth + last), counted);
+    }
+    UNROLL for (int r = 0; r < R; r++)
+        y[r] = start + T(sum_lanes)(sum[r]) + (add ? y[r] : 0);
+}
+
+FASTNN_NOINLINE void T(dots)(REAL *y, const REAL *a, const REAL *b, int64_t rows, int64_t depth,
+                             REAL start, int add)
+{
+    int64_t row = 0;
+    for (; row + 4 <= rows; row += 4)
+        T(few_dots)(y + row, a, b + row * depth, depth, start, add, 4);
+    for (; row < rows; row++)
+        T(few_dots)(y + row, a, b + row * depth, depth, start, add, 1);
+}
+
+#undef T
+#undef VEC
+#undef LANES
+#undef LOAD
+#undef STORE
+#undef UNROLL
+#endif

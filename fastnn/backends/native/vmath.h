@@ -1,0 +1,275 @@
+/* Elementary functions of one number, written so that a loop over them becomes vector code.
+ *
+ * No branch, no table, no call: only arithmetic, comparisons that choose, and the bits of a
+ * float. A library's expf or tanhf would stop the vectoriser. formulas.h builds its loops on them.
+ *
+ * Largest error in units in the last place (ULP), float (all 2^32 values) and double:
+ *     exp 1, log 1, log1p 2, sigmoid 3, tanh 4, erf 4
+ * NaN stays NaN, overflow is infinity, and exp flushes results below the smallest normal number to
+ * zero. The error depends on the order of the operations: never compile with -fassociative-math.
+ *
+ * The schemes are classic: Cody and Waite's reduction by ln 2 in two parts, the series of
+ * log((1 + s) / (1 - s)), rational functions for tanh and erf. All coefficients are our own
+ * minimax fits (Remez exchange in 40 digits, relative error on the interval that is named).
+ */
+#ifndef FASTNN_VMATH_H
+#define FASTNN_VMATH_H
+
+#include "vector.h"
+#include <math.h>
+
+FASTNN_INLINE uint32_t bits_of_float(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+FASTNN_INLINE float float_of_bits(uint32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+FASTNN_INLINE uint64_t bits_of_double(double x) {
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+FASTNN_INLINE double double_of_bits(uint64_t bits) {
+    double x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Adding 1.5 * 2^23 (2^52) to a small number rounds it to an integer, which then stands in the low
+ * bits of the sum. AVX2 has no conversion between double and int64, so this serves both types. */
+#define ROUND_FLOAT 12582912.0f
+#define ROUND_DOUBLE 6755399441055744.0
+
+/* ln 2 in two parts; the first has so few bits that its product with an exponent is exact. */
+#define LN2_HIGH_FLOAT 0.693359375f
+#define LN2_LOW_FLOAT -2.12194440e-4f
+#define LN2_HIGH_DOUBLE 6.93147180369123816490e-01
+#define LN2_LOW_DOUBLE 1.90821492927058770002e-10
+
+/* exp(x) = 2^n exp(r), x = n ln 2 + r, |r| <= ln 2 / 2, exp(r) = 1 + r + r^2 P(r). This is P. */
+
+FASTNN_INLINE float exp_tail_float(float r) {
+    float p = 1.38143089e-3f;
+    p = p * r + 8.36893090e-3f;
+    p = p * r + 4.16684151e-2f;
+    p = p * r + 1.66665196e-1f;
+    return p * r + 4.99999940e-1f;
+}
+
+FASTNN_INLINE double exp_tail_double(double r) {
+    double p = 2.4999747937852959366e-8;
+    p = p * r + 2.7630668434260103978e-7;
+    p = p * r + 2.7557589513233111853e-6;
+    p = p * r + 2.4801492012772838560e-5;
+    p = p * r + 1.9841269500696159737e-4;
+    p = p * r + 1.3888888944577211927e-3;
+    p = p * r + 8.3333333334982368164e-3;
+    p = p * r + 4.1666666666527012341e-2;
+    p = p * r + 1.6666666666666405078e-1;
+    return p * r + 5.0000000000000109320e-1;
+}
+
+/* The exponent n is added to the bits of exp(r). x + infinity gives infinity above the range and
+ * keeps a NaN. */
+
+FASTNN_INLINE float exp_float(float x) {
+    float shifted = x * 1.44269504f + ROUND_FLOAT;
+    float n = shifted - ROUND_FLOAT;
+    float r = x - n * LN2_HIGH_FLOAT - n * LN2_LOW_FLOAT;
+    float y = (exp_tail_float(r) * (r * r) + r) + 1.0f;
+    y = float_of_bits(bits_of_float(y) + (bits_of_float(shifted) << 23));
+    y = x < -87.33654f ? 0.0f : y;
+    return x <= 88.722835f ? y : x + INFINITY;
+}
+
+FASTNN_INLINE double exp_double(double x) {
+    double shifted = x * 1.4426950408889634 + ROUND_DOUBLE;
+    double n = shifted - ROUND_DOUBLE;
+    double r = x - n * LN2_HIGH_DOUBLE - n * LN2_LOW_DOUBLE;
+    double y = (exp_tail_double(r) * (r * r) + r) + 1.0;
+    y = double_of_bits(bits_of_double(y) + (bits_of_double(shifted) << 52));
+    y = x < -708.39641853226408 ? 0.0 : y;
+    return x <= 709.78271289338397 ? y : x + (double)INFINITY;
+}
+
+/* exp(x) - 1 = 2^n (exp(r) - 1) + (2^n - 1), exact also near 0; only for -80 < x <= 0. */
+
+FASTNN_INLINE float expm1_float(float x) {
+    float shifted = x * 1.44269504f + ROUND_FLOAT;
+    float n = shifted - ROUND_FLOAT;
+    float r = x - n * LN2_HIGH_FLOAT - n * LN2_LOW_FLOAT;
+    float y = exp_tail_float(r) * (r * r) + r;
+    float scale = float_of_bits((bits_of_float(shifted) << 23) + 0x3f800000);
+    return scale * y + (scale - 1.0f);
+}
+
+FASTNN_INLINE double expm1_double(double x) {
+    double shifted = x * 1.4426950408889634 + ROUND_DOUBLE;
+    double n = shifted - ROUND_DOUBLE;
+    double r = x - n * LN2_HIGH_DOUBLE - n * LN2_LOW_DOUBLE;
+    double y = exp_tail_double(r) * (r * r) + r;
+    double scale = double_of_bits((bits_of_double(shifted) << 52) + 0x3ff0000000000000);
+    return scale * y + (scale - 1.0);
+}
+
+/* log(x) = e ln 2 + log(1 + f), x = 2^e (1 + f). Denormals are scaled up first.
+ *
+ * float: f in [-1/3, 1/3], log(1 + f) = f + f^2 P(f). The sum e ln 2 + f is kept in two parts (its
+ * rounding error is exact here), which is what brings the total error below 1 ULP. */
+
+FASTNN_INLINE float log_float(float x) {
+    const uint32_t two_thirds = 0x3f2aaaab;
+    float scaled = x < 1.17549435e-38f ? x * 8388608.0f : x;
+    float e_scale = x < 1.17549435e-38f ? -23.0f : 0.0f;
+    uint32_t bits = bits_of_float(scaled) - two_thirds;
+    float e = (float)((int32_t)bits >> 23) + e_scale;
+    float f = float_of_bits((bits & 0x007fffff) + two_thirds) - 1.0f;
+    float p = -1.26297355e-1f;
+    p = p * f + 1.40074879e-1f;
+    p = p * f - 1.22455731e-1f;
+    p = p * f + 1.40004992e-1f;
+    p = p * f - 1.66759506e-1f;
+    p = p * f + 2.00108007e-1f;
+    p = p * f - 2.49999031e-1f;
+    p = p * f + 3.33332062e-1f;
+    p = p * f - 5.0e-1f;
+    float sum = e * LN2_HIGH_FLOAT + f;
+    float rest = (e * LN2_HIGH_FLOAT - sum) + f;
+    float y = sum + (p * (f * f) + (rest + e * LN2_LOW_FLOAT));
+    y = x <= 3.40282347e+38f ? y : x;                       /* infinity, NaN */
+    return x <= 0.0f ? (x < 0.0f ? NAN : -INFINITY) : y;
+}
+
+/* double: 1 + f in [sqrt(1/2), sqrt(2)), s = f / (2 + f), log(1 + f) = 2 s + s^3 L(s^2), summed as
+ * f - (f^2 / 2 - s (f^2 / 2 + s^2 L)), since f is exact and s is not. */
+FASTNN_INLINE double log_double(double x) {
+    const uint64_t sqrt_half = 0x3fe6a09e667f3bcd;
+    const uint64_t one = 0x3ff0000000000000;
+    const uint64_t two_to_52 = 0x4330000000000000;
+    double scaled = x < 2.2250738585072014e-308 ? x * 4503599627370496.0 : x;
+    double e_bias = x < 2.2250738585072014e-308 ? 1023.0 + 52.0 : 1023.0;
+    uint64_t bits = bits_of_double(scaled) + (one - sqrt_half);
+    double e = double_of_bits((bits >> 52) | two_to_52) - 4503599627370496.0 - e_bias;
+    double f = double_of_bits((bits & 0x000fffffffffffff) + sqrt_half) - 1.0;
+    double s = f / (2.0 + f);
+    double z = s * s;
+    double p = 1.4797507732890442537e-1;
+    p = p * z + 1.5313903243316527396e-1;
+    p = p * z + 1.8183569739996721695e-1;
+    p = p * z + 2.2222198475980972822e-1;
+    p = p * z + 2.8571428743262752350e-1;
+    p = p * z + 3.9999999999411091898e-1;
+    p = p * z + 6.6666666666667348956e-1;
+    double half_square = 0.5 * f * f;
+    double tail = s * (half_square + p * z) + e * LN2_LOW_DOUBLE;
+    double y = e * LN2_HIGH_DOUBLE - ((half_square - tail) - f);
+    y = x <= 1.7976931348623157e+308 ? y : x;               /* infinity, NaN */
+    return x <= 0.0 ? (x < 0.0 ? (double)NAN : -(double)INFINITY) : y;
+}
+
+/* log1p(x) = log(u) + (what the rounding of u = 1 + x lost) / u. The correction is nothing beside
+ * the logarithm of a large x, and would be NaN at x = -1 and infinity. */
+
+FASTNN_INLINE float log1p_float(float x) {
+    float u = 1.0f + x;
+    float lost = x < 1.0f ? x - (u - 1.0f) : 1.0f - (u - x);
+    float correction = lost / u;
+    return log_float(u) + (u > 0.0f && u < 1e12f ? correction : 0.0f);
+}
+
+FASTNN_INLINE double log1p_double(double x) {
+    double u = 1.0 + x;
+    double lost = x < 1.0 ? x - (u - 1.0) : 1.0 - (u - x);
+    double correction = lost / u;
+    return log_double(u) + (u > 0.0 && u < 1e24 ? correction : 0.0);
+}
+
+/* exp(-x) may overflow to infinity and sigmoid is then 0, as it should be. */
+
+FASTNN_INLINE float sigmoid_float(float x) { return 1.0f / (1.0f + exp_float(-x)); }
+
+FASTNN_INLINE double sigmoid_double(double x) { return 1.0 / (1.0 + exp_double(-x)); }
+
+/* float: tanh(x) = 2 a b / (a^2 + b^2) with a / b = tanh(x / 2) = x P(x^2) / Q(x^2). Errors of a and b
+ * cancel where tanh is flat. From |x| = 8.3 on, 1 is within 2 ULP. */
+FASTNN_INLINE float tanh_float(float x) {
+    float u = x * x;
+    float a = 1.15154816e-4f;
+    a = a * u + 2.98149958e-2f;
+    a = a * u + 1.0f;
+    a = a * x;
+    float b = 2.49654681e-6f;
+    b = b * u + 2.42175255e-3f;
+    b = b * u + 2.26296604e-1f;
+    b = b * u + 2.0f;
+    float y = (a + a) * b / (a * a + b * b);
+    y = x > 8.3f ? 1.0f : y;
+    return x < -8.3f ? -1.0f : y;
+}
+
+/* double: tanh(|x|) = -t / (t + 2), t = exp(-2 |x|) - 1. From |x| = 20 on this is exactly 1. */
+FASTNN_INLINE double tanh_double(double x) {
+    double size = fabs(x);
+    double t = expm1_double(-2.0 * (size > 20.0 ? 20.0 : size));
+    return copysign(t / (t + 2.0), x);
+}
+
+/* float: erf(|x|) = 1 - exp(-|x| P(|x|)) on [0, 4]; from there on it is exactly 1. */
+FASTNN_INLINE float erf_float(float x) {
+    float size = fabsf(x);
+    size = size > 4.0f ? 4.0f : size;
+    float p = -9.25562563e-6f;
+    p = p * size + 1.17635362e-4f;
+    p = p * size - 6.32814947e-4f;
+    p = p * size + 1.66698545e-3f;
+    p = p * size - 1.60351512e-4f;
+    p = p * size - 1.91530902e-2f;
+    p = p * size + 1.02777839e-1f;
+    p = p * size + 6.36619389e-1f;
+    p = p * size + 1.12837923e+0f;
+    return copysignf(expm1_float(-size * p), x);
+}
+
+/* double: erf(x) = x P(x^2) for |x| <= 1, else 1 - exp(-x^2) A(|x|) / B(|x|), where the fraction stands
+ * for exp(x^2) erfc(x) on [1, 5.95] (absolute error of erf). Both are computed, one is chosen. */
+FASTNN_INLINE double erf_double(double x) {
+    double u = x * x;
+    double p = -7.7794630360566617453e-10;
+    p = p * u + 1.3710977323559319494e-8;
+    p = p * u - 1.6206313005563935969e-7;
+    p = p * u + 1.6447131466274601932e-6;
+    p = p * u - 1.4924712292822954103e-5;
+    p = p * u + 1.2055293576377020728e-4;
+    p = p * u - 8.5483259292949472550e-4;
+    p = p * u + 5.2239776061180056258e-3;
+    p = p * u - 2.6866170643111398897e-2;
+    p = p * u + 1.1283791670944184169e-1;
+    p = p * u - 3.7612638903183519519e-1;
+    p = p * u + 1.1283791670955125657e+0;
+    double t = fabs(x);
+    t = t > 6.0 ? 6.0 : t;
+    double a = 8.9307244251606783878e-3;
+    a = a * t + 8.4351714453352319485e-2;
+    a = a * t + 3.7360836645024999142e-1;
+    a = a * t + 9.4953634553617731116e-1;
+    a = a * t + 1.3905902560228255633e+0;
+    a = a * t + 9.9999988698678553478e-1;
+    double b = 1.5829419358414917194e-2;
+    b = b * t + 1.4950561594080370575e-1;
+    b = b * t + 6.7017775277669519289e-1;
+    b = b * t + 1.7571883434360470528e+0;
+    b = b * t + 2.7918936027441271392e+0;
+    b = b * t + 2.5189682325481232790e+0;
+    b = b * t + 1.0;
+    double tail = copysign(1.0 - exp_double(-t * t) * a / b, x);
+    return t < 1.0 ? x * p : tail;
+}
+
+#endif

@@ -1,0 +1,135 @@
+"""The reference executor: each step is its op's NumPy definition. Slow, readable, and it trains.
+
+It is the living specification: the native executor must follow it within the tolerances of the
+tests, and `fit` runs on it where no compiled kernels are installed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.backends.base import Executor, Job
+from fastnn.engine.plan import Step
+from fastnn.ops.contract import registry
+from fastnn.ops.random import permutation
+
+
+class ReferenceExecutor(Executor):
+    """Runs a plan step by step in NumPy."""
+
+    name = "reference"
+
+    @classmethod
+    def ops(cls) -> set[str]:
+        return set(registry())
+
+    def gradients(
+        self,
+        feeds: Sequence[np.ndarray],
+        *,
+        group: int = 0,
+        first_row: int = 0,
+        batch_rows: int | None = None,
+    ) -> np.ndarray:
+        with self.lock:
+            rows = len(feeds[0]) if feeds else self.plan.capacity
+            self.accumulators[:] = 0
+            self._gather(feeds, slice(0, rows))
+            self._begin_batch(batch_rows or rows, first_row)
+            self._run(group, self.plan.groups[group].steps, rows)
+            return self.accumulators.copy()
+
+    def update(self, *, group: int = 0) -> None:
+        with self.lock:
+            self._run(group, self.plan.groups[group].updates, 0)
+            self.control[group]["iteration"] += 1
+
+    def train(self, job: Job) -> None:
+        deadline = time.monotonic() + job.seconds
+        batches = epochs = 0
+        with self.lock:
+            while job.epoch < job.epochs and epochs < job.max_epochs and batches < job.max_batches:
+                if job.batch == 0:
+                    self._begin_epoch(job)
+                self._train_batch(job)
+                job.batch += 1
+                batches += 1
+                if job.batch == job.batches:
+                    job.sums[job.epoch] = self.accumulators
+                    job.batch = 0
+                    job.epoch += 1
+                    epochs += 1
+                if time.monotonic() > deadline:
+                    return
+
+    def _begin_epoch(self, job: Job) -> None:
+        self.accumulators[:] = 0
+        if job.shuffle:
+            seed = int(self.control[0]["seed"])
+            job.order[:] = permutation(seed, job.past_epochs + job.epoch, job.rows)
+
+    def _train_batch(self, job: Job) -> None:
+        start = job.batch * job.batch_size
+        index = job.order[start : start + job.batch_size]
+        rows = len(index)
+        self._gather(job.feeds, index)
+        self._begin_batch(rows, 0)
+        if job.rates is not None:
+            self.control["rate"] = job.rates[job.epoch * job.batches + job.batch]
+        for number, group in enumerate(self.plan.groups):
+            self._run(number, group.steps, rows)
+            step = int(self.control[number]["step"]) + 1
+            self.control[number]["step"] = step
+            if group.updates and step % group.every == 0:
+                self._run(number, group.updates, rows)
+                self.control[number]["iteration"] += 1
+
+    def evaluate(self, feeds: Sequence[np.ndarray], rows: int) -> np.ndarray:
+        with self.lock:
+            self.accumulators[:] = 0
+            for start in range(0, rows, self.plan.capacity):
+                self._forward(feeds, start, min(start + self.plan.capacity, rows))
+            return self.accumulators.copy()
+
+    def predict(
+        self, feeds: Sequence[np.ndarray], rows: int, outputs: Sequence[np.ndarray]
+    ) -> None:
+        with self.lock:
+            for start in range(0, rows, self.plan.capacity):
+                stop = min(start + self.plan.capacity, rows)
+                self._forward(feeds, start, stop)
+                for target, buffer in zip(outputs, self.plan.outputs, strict=True):
+                    target[start:stop] = self.view(buffer, stop - start)
+
+    def _forward(self, feeds: Sequence[np.ndarray], start: int, stop: int) -> None:
+        self._gather(feeds, slice(start, stop))
+        for number, group in enumerate(self.plan.groups):
+            self._run(number, group.steps, stop - start)
+
+    def _gather(self, feeds: Sequence[np.ndarray], index: Any) -> None:
+        for data, buffer in zip(feeds, self.plan.feeds, strict=True):
+            chosen = data[index]
+            self.view(buffer, len(chosen))[...] = chosen
+
+    def _begin_batch(self, batch_rows: int, first_row: int) -> None:
+        for record in self.control:
+            record["batch_rows"] = batch_rows
+            record["first_row"] = first_row
+
+    def _run(self, group: int, steps: Sequence[Step], rows: int) -> None:
+        for step in steps:
+            inputs = [None if b is None else self.view(b, rows) for b in step.inputs]
+            if step.op.control:
+                inputs.append(self.control[group])  # type: ignore[arg-type]
+            made = step.op.define(*inputs, **step.attrs)
+            if len(step.outputs) == 1:
+                made = (made,)
+            for buffer, value, add in zip(step.outputs, made, step.add, strict=True):
+                if buffer is None:
+                    continue
+                target = self.view(buffer, rows)
+                target[...] = target + value if add else value

@@ -1,0 +1,215 @@
+"""The door: what users pass as x, y and sample_weight becomes arrays that a plan can gather.
+
+Every check on data happens here, before anything is trained, and its message names the argument,
+what was received, what was expected and what to do. Called by `training.py` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.ops.tensor import Shape
+from fastnn.utils import as_list
+
+
+def array_of(value: Any, what: str) -> np.ndarray:
+    """`value` as a numeric array with rows.
+
+    Raises
+    ------
+    ValueError
+        It is no array of numbers, or has no rows.
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{what} cannot be made into one array ({error}); its rows must have one shape"
+        ) from None
+    if array.dtype.kind not in "fiub":
+        raise ValueError(
+            f"{what} has dtype {array.dtype}, expected numbers; convert it with np.asarray(..., float)"
+        )
+    if array.ndim == 0:
+        raise ValueError(f"{what} is a single number; pass an array with one row per sample")
+    if len(array) == 0:
+        raise ValueError(f"{what} is empty (shape {array.shape}); at least one row is needed")
+    return array
+
+
+def check_finite(array: np.ndarray, what: str) -> None:
+    """Refuse NaN and infinity, naming how many there are and where the first one is."""
+    if array.dtype.kind != "f":
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(array.sum()):  # one fast pass; overflow of the sum is looked at below
+            return
+    bad = ~np.isfinite(array)
+    count = int(bad.sum())
+    if count:
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"{what} has {count} values that are NaN or infinite, the first at index {first}; "
+            "remove or replace them"
+        )
+
+
+def as_inputs(x: Any, names: Sequence[str], what: str = "x") -> list[np.ndarray]:
+    """One array per input of a model: from an array, or a list or dictionary for several inputs."""
+    if isinstance(x, dict):
+        missing = [n for n in names if n not in x]
+        unknown = [n for n in x if n not in names]
+        if missing or unknown:
+            raise ValueError(
+                f"{what}: the dictionary has keys {sorted(x)}, expected {sorted(names)}"
+            )
+        return [array_of(x[n], f"{what}[{n!r}]") for n in names]
+    if len(names) == 1:
+        if isinstance(x, (list, tuple)) and len(x) == 1 and isinstance(x[0], np.ndarray):
+            x = x[0] if x[0].ndim > 1 else x
+        return [array_of(x, what)]
+    if not isinstance(x, (list, tuple)) or len(x) != len(names):
+        got = f"{len(x)} arrays" if isinstance(x, (list, tuple)) else type(x).__name__
+        raise ValueError(f"{what}: this model expects a list of {len(names)} arrays, got {got}")
+    return [array_of(a, f"{what}[{i}]") for i, a in enumerate(x)]
+
+
+def features(array: np.ndarray, shape: Shape, dtype: str, what: str) -> np.ndarray:
+    """Data for an input of `shape`: checked, contiguous, of the plan's type."""
+    if array.ndim == 1 and shape == (None, 1):
+        array = array[:, None]
+    if array.ndim != len(shape):
+        raise ValueError(
+            f"{what} has {array.ndim} dimensions (shape {array.shape}), the model expects "
+            f"{len(shape)}: {_expected(shape)}{_hint(array, shape)}"
+        )
+    if array.shape[1:] != shape[1:]:
+        unit = "features" if array.ndim == 2 else "values"
+        raise ValueError(
+            f"{what} has rows of {_row(array.shape)} {unit}, the model expects {_row(shape)} "
+            f"{unit}: {_expected(shape)}"
+        )
+    check_finite(array, what)
+    return np.ascontiguousarray(array, dtype)
+
+
+def _row(shape: Sequence[Any]) -> str:
+    return " x ".join(str(n) for n in shape[1:]) or "1"
+
+
+def _expected(shape: Shape) -> str:
+    return "shape (" + ", ".join("rows" if n is None else str(n) for n in shape) + ")"
+
+
+def _hint(array: np.ndarray, shape: Shape) -> str:
+    if array.shape == shape[1:]:
+        return "; this looks like a single row: pass x[None]"
+    if array.ndim == 3 and len(shape) == 2 and array.shape[1] * array.shape[2] == shape[1]:
+        return "; flatten it with x.reshape(len(x), -1), or begin the model with Flatten()"
+    return ""
+
+
+def labels(array: np.ndarray, y_pred: Shape, what: str, loss: str) -> np.ndarray:
+    """Class indices for an output: integral, in range, as int32."""
+    positions = y_pred[:-1]
+    classes = y_pred[-1]
+    assert classes is not None
+    if array.ndim == len(positions) + 1 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.shape[1:] != positions[1:]:
+        hint = ""
+        if array.shape[1:] == y_pred[1:]:
+            hint = "; one-hot targets go with loss 'categorical_crossentropy'"
+        raise ValueError(
+            f"{what} has shape {array.shape}, but loss {loss!r} expects one class index per row: "
+            f"{_expected(positions)}{hint}"
+        )
+    check_finite(array, what)
+    as_integers = array.astype(np.int64)
+    if array.dtype.kind == "f" and not (as_integers == array).all():
+        row = int(np.argmax((as_integers != array).reshape(len(array), -1).any(axis=1)))
+        raise ValueError(
+            f"{what} must hold whole class indices for loss {loss!r}, but row {row} has "
+            f"{array[row]}; use a regression loss such as 'mse' for real targets"
+        )
+    outside = (as_integers < 0) | (as_integers >= classes)
+    if outside.any():
+        row = int(np.argmax(outside.reshape(len(array), -1).any(axis=1)))
+        raise ValueError(
+            f"{what} has labels from {as_integers.min()} to {as_integers.max()}, but the output "
+            f"has {classes} classes (0 to {classes - 1}); the first label outside is in row {row}"
+        )
+    return np.ascontiguousarray(as_integers, np.int32)
+
+
+def targets(array: np.ndarray, y_pred: Shape, dtype: str, what: str, loss: str) -> np.ndarray:
+    """Targets that look like the prediction: same shape, finite, of the plan's type."""
+    if array.ndim == len(y_pred) - 1 and y_pred[-1] == 1:
+        array = array[..., None]
+    if array.shape[1:] != y_pred[1:]:
+        hint = ""
+        if array.ndim == 1 and "categorical" in loss:
+            hint = "; class indices go with loss 'sparse_categorical_crossentropy'"
+        raise ValueError(
+            f"{what} has shape {array.shape}, but loss {loss!r} expects the shape of the output: "
+            f"{_expected(y_pred)}{hint}"
+        )
+    check_finite(array, what)
+    if "crossentropy" in loss and (array.min() < 0 or array.max() > 1):
+        raise ValueError(
+            f"{what} has values from {array.min()} to {array.max()}, but loss {loss!r} expects "
+            "probabilities from 0 to 1"
+        )
+    return np.ascontiguousarray(array, dtype)
+
+
+def weights(array: np.ndarray, rows: int, dtype: str, what: str) -> np.ndarray:
+    """Sample weights: one finite number of 0 or more per row."""
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.shape != (rows,):
+        raise ValueError(f"{what} has shape {array.shape}, expected one weight per row: ({rows},)")
+    check_finite(array, what)
+    if array.min() < 0:
+        row = int(np.argmax(array < 0))
+        raise ValueError(f"{what} must be 0 or more, but row {row} has {array[row]}")
+    return np.ascontiguousarray(array, dtype)
+
+
+def same_length(arrays: Sequence[tuple[str, np.ndarray]]) -> int:
+    """The common number of rows; an error that names who differs."""
+    first_name, first = arrays[0]
+    for name, array in arrays[1:]:
+        if len(array) != len(first):
+            raise ValueError(
+                f"{first_name} has {len(first)} rows, but {name} has {len(array)}; they must agree"
+            )
+    return len(first)
+
+
+def whole(value: Any, name: str, least: int = 1) -> int:
+    """A whole number of at least `least`."""
+    ok = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not ok or value < least:
+        raise ValueError(f"{name} must be an integer of {least} or more, got {value!r}")
+    return int(value)
+
+
+def per_output(value: Any, names: Sequence[str], what: str) -> list[Any]:
+    """An argument of `compile` or `fit` for each output: a dictionary, a list, or None."""
+    if value is None:
+        return [None] * len(names)
+    if isinstance(value, dict):
+        unknown = [key for key in value if key not in names]
+        if unknown:
+            raise ValueError(
+                f"{what}: unknown output {unknown[0]!r}; the outputs are: {', '.join(names)}"
+            )
+        return [value.get(name) for name in names]
+    values = as_list(value)
+    if len(values) != len(names):
+        raise ValueError(f"{what}: {len(values)} entries for {len(names)} outputs")
+    return values

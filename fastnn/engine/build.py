@@ -1,0 +1,167 @@
+"""From a traced program to a plan: differentiate, fuse, place, write down.
+
+`Program` is what `engine.trace` makes of a model, and what a test makes by hand: groups of traced
+nodes with their losses, the parameters that each trains and its optimizer. `build` is the whole
+compiler; it calls the passes in the order in which this package is meant to be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastnn.engine.backward import Loss, differentiate
+from fastnn.engine.fuse import fuse
+from fastnn.engine.memory import Layout, Planner, aligned
+from fastnn.engine.plan import Buffer, Group, Plan, Step
+from fastnn.ops.contract import Graph, Node, emit
+from fastnn.ops.tensor import Span, Tensor, Variable
+
+
+@dataclass
+class Section:
+    """One group of a program, before it is compiled.
+
+    Attributes
+    ----------
+    graph : Graph
+        The traced nodes.
+    losses : list of (accumulator, scale)
+        Empty where the graph writes its gradients itself, or in prediction.
+    trainable : list of Variable
+        The parameters that the optimizer updates; others are frozen in this group.
+    optimizer : Optimizer or None
+    every : int
+        Batches per update; their gradients are averaged.
+    """
+
+    graph: Graph
+    losses: list[Loss] = field(default_factory=list)
+    trainable: list[Variable] = field(default_factory=list)
+    optimizer: Any = None
+    every: int = 1
+
+
+@dataclass
+class Program:
+    """A traced model: what `build` compiles."""
+
+    mode: str
+    sections: list[Section]
+    feeds: list[Tensor]
+    outputs: list[Tensor] = field(default_factory=list)
+    accumulators: list[Tensor] = field(default_factory=list)
+
+
+def build(program: Program, layout: Layout, capacity: int) -> Plan:
+    """Compile a program into a validated plan for at most `capacity` rows a batch."""
+    updates: list[list[Node]] = []
+    slots: list[str] = []
+    for number, section in enumerate(program.sections):
+        if section.losses:
+            differentiate(section.graph, section.losses, section.trainable)
+        fuse(section.graph, program.outputs)
+        updates.append(_updates(section, number, layout, slots))
+    planner = Planner(layout, capacity, len(program.sections), slots)
+    nodes = [n for s, u in zip(program.sections, updates, strict=True) for n in (*s.graph.nodes, *u)]
+    left = set(
+        planner.place_scratch(nodes, program.feeds, program.outputs, program.accumulators)
+    )
+    groups = [
+        Group(
+            tuple(_step(n, planner) for n in section.graph.nodes if n in left),
+            tuple(_step(n, planner) for n in made),
+            section.every,
+        )
+        for section, made in zip(program.sections, updates, strict=True)
+    ]
+    workspace = _workspace(nodes, planner)
+    return Plan(
+        mode=program.mode,
+        capacity=capacity,
+        dtype=layout.dtype,
+        groups=tuple(groups),
+        feeds=tuple(planner.buffer(t) for t in program.feeds),
+        outputs=tuple(planner.buffer(t) for t in program.outputs),
+        accumulators=tuple(planner.buffer(t) for t in program.accumulators),
+        sizes={
+            "model": layout.total,
+            "training": planner.training if program.mode == "train" else 0,
+            "scratch": planner.scratch,
+        },
+        control_offset=planner.control_offset,
+        workspace=workspace,
+    ).validate()
+
+
+def _step(node: Node, planner: Planner) -> Step:
+    def buffers(tensors: Iterable[Tensor | None]) -> tuple[Buffer | None, ...]:
+        return tuple(None if t is None else planner.buffer(t) for t in tensors)
+
+    return Step(
+        node.op,
+        buffers(node.outputs),
+        buffers(node.inputs),
+        tuple(node.add),
+        node.attrs,
+        node.op.sizes(node),
+        node.op.constants(node),
+        node.op.flops(node),
+    )
+
+
+def _workspace(nodes: Sequence[Node], planner: Planner) -> Buffer | None:
+    """One workspace for all steps: it is used by one at a time."""
+    reals = max((n.op.workspace(n) for n in nodes), default=0)
+    if reals == 0:
+        return None
+    tensor = Tensor((reals,), "real", "workspace")
+    offset, size = planner.scratch, planner.nbytes(tensor)
+    planner.scratch += size
+    return Buffer("workspace", tensor.shape, planner.dtype(tensor), "scratch", offset, size)
+
+
+def _updates(section: Section, number: int, layout: Layout, slots: list[str]) -> list[Node]:
+    """The update table of a group: one optimizer call per row, a row per run of parameters."""
+    if section.optimizer is None:
+        return []
+    itemsize = 4 if layout.dtype == "float32" else 8
+
+    def span(storage: str, start: int, stop: int, name: str) -> Span:
+        if storage == "slot" and name not in slots:
+            slots.append(name)
+        return Span(storage, start, stop, itemsize, name)
+
+    graph = Graph()
+    with graph:
+        for start, stop in spans(section.trainable, layout):
+            w = span("parameter", start, stop, "parameter")
+            g = span("gradient", start, stop, "gradient")
+            total = g
+            if section.every > 1:
+                total = span("slot", start, stop, f"{number}/accumulated")
+                emit("accumulate", total, g, factor=1 / section.every)
+                section.graph.nodes.append(graph.nodes.pop())
+
+            def slot(name: str, start: int = start, stop: int = stop) -> Span:
+                return span("slot", start, stop, f"{number}/{name}")
+
+            section.optimizer.step(w, total, slot, rate_factor=1.0)
+            if section.every > 1:
+                emit("clear", total)
+    return graph.nodes
+
+
+def spans(variables: Sequence[Variable], layout: Layout) -> list[tuple[int, int]]:
+    """The byte ranges of these variables; neighbours make one range, padding included."""
+    itemsize = 4 if layout.dtype == "float32" else 8
+    found: list[tuple[int, int]] = []
+    for variable in sorted(variables, key=lambda v: v.offset):
+        size = variable.value.size * itemsize
+        start, stop = variable.offset, min(variable.offset + aligned(size), layout.parameters)
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], stop)
+        else:
+            found.append((start, stop))
+    return found

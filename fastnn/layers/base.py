@@ -1,0 +1,262 @@
+"""Layer: weights and a forward composition. Everything else is derived from these two.
+
+Outside of tracing, calling a layer on a symbolic tensor notes a `Call`: these calls are a model's
+graph. While a model is traced (`engine.trace`), calling it runs `call`, which emits ops.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from fastnn import config, initializers, regularizers
+from fastnn.ops.contract import Graph, tracing
+from fastnn.ops.tensor import Tensor, Variable
+from fastnn.utils import as_list, snake_case, unlist
+
+Shape = tuple["int | None", ...]
+
+
+class Call:
+    """One use of a layer on symbolic tensors; a layer that is shared has several."""
+
+    def __init__(self, layer: Layer, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+        self.layer = layer
+        self.inputs = inputs
+        self.outputs = outputs
+        for tensor in outputs:
+            tensor.call = self
+
+
+class Layer:
+    """Base class of all layers.
+
+    A subclass creates its weights in `build(input_shape)` with `add_weight` and says what it
+    computes in `call(inputs)`, from `fastnn.ops` and other layers; its gradient follows from that.
+
+    Parameters
+    ----------
+    name : str, optional
+        By default the class name in snake case, made unique within a model.
+    trainable : bool, default True
+        Whether training changes its weights.
+    dtype : str, optional
+        "float32" or "float64"; must be the model's.
+    input_shape : tuple, optional
+        Shape of one row, for the first layer of a Sequential.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: str | None = None,
+        input_shape: Any = None,
+        input_dim: int | None = None,
+    ) -> None:
+        if name is not None and (not isinstance(name, str) or not name):
+            raise ValueError(f"{type(self).__name__}: name must be a non-empty string, got {name!r}")
+        if dtype is not None and dtype not in config.FLOAT_TYPES:
+            raise ValueError(
+                f"{type(self).__name__}: dtype must be one of {', '.join(config.FLOAT_TYPES)}, "
+                f"got {dtype!r}"
+            )
+        self.name = name or snake_case(type(self).__name__)
+        self.auto_named = name is None
+        self.trainable = trainable
+        self.dtype = dtype or config.floatx()
+        self.built = False
+        if input_dim is not None:
+            input_shape = (input_dim,)
+        self.batch_shape: Shape | None = None
+        if input_shape is not None:
+            self.batch_shape = (None, *row_shape(input_shape, type(self).__name__))
+        self._variables: list[Variable] = []
+        parameters = inspect.signature(self.call).parameters
+        self._takes_training = "training" in parameters
+
+    # --- to be written by a subclass ---
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights; `input_shape` has None for the rows."""
+
+    def call(self, inputs: Any) -> Any:
+        """The forward composition on symbolic tensors."""
+        raise NotImplementedError(f"{type(self).__name__} defines no call(inputs)")
+
+    # --- weights ---
+
+    def add_weight(
+        self,
+        shape: Any = (),
+        initializer: Any = "glorot_uniform",
+        *,
+        name: str = "weight",
+        trainable: bool = True,
+        regularizer: Any = None,
+        dtype: str | None = None,
+    ) -> Variable:
+        """Create a parameter (trainable) or a state (not trainable) of this layer.
+
+        Parameters
+        ----------
+        shape : tuple of int
+        initializer : str, Initializer or callable, default "glorot_uniform"
+        name : str
+        trainable : bool, default True
+        regularizer : str, Regularizer or None
+        dtype : str, optional
+            By default the layer's.
+        """
+        value = initializers.get(initializer)(tuple(shape), dtype or self.dtype)
+        variable = Variable(
+            value,
+            name,
+            trainable,
+            "parameter" if trainable else "state",
+            regularizers.get(regularizer),
+        )
+        self._variables.append(variable)
+        return variable
+
+    def sublayers(self) -> list[Layer]:
+        """Layers that this one holds as attributes, or in lists of them."""
+        found: list[Layer] = []
+        for value in vars(self).values():
+            for item in value if isinstance(value, (list, tuple)) else [value]:
+                if isinstance(item, Layer) and item is not self and item not in found:
+                    found.append(item)
+        return found
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All weights, those of layers inside included: parameters and states."""
+        found = list(self._variables)
+        for layer in self.sublayers():
+            found += [v for v in layer.variables if v not in found]
+        return found
+
+    weights = variables
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The parameters that training changes."""
+        if not self.trainable:
+            return []
+        found = [v for v in self._variables if v.trainable]
+        for layer in self.sublayers():
+            found += [v for v in layer.trainable_variables if v not in found]
+        return found
+
+    trainable_weights = trainable_variables
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """States, and parameters that are frozen."""
+        trained = set(self.trainable_variables)
+        return [v for v in self.variables if v not in trained]
+
+    non_trainable_weights = non_trainable_variables
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of all weights."""
+        return [v.numpy() for v in self.variables]
+
+    def set_weights(self, weights: Any) -> None:
+        """Overwrite all weights.
+
+        Parameters
+        ----------
+        weights : list of array_like
+            In the order and shapes of `get_weights()`.
+
+        Raises
+        ------
+        ValueError
+            Number or shapes differ, or a value is not finite; nothing is changed then.
+        """
+        variables = self.variables
+        arrays = [np.asarray(w) for w in weights]
+        if len(arrays) != len(variables):
+            raise ValueError(
+                f"{self.name}: {len(arrays)} weight arrays were given, expected {len(variables)}"
+            )
+        for variable, array in zip(variables, arrays, strict=True):
+            if array.shape != variable.shape:
+                raise ValueError(
+                    f"{self.name}: the array for {variable.path} has shape {array.shape}, "
+                    f"expected {variable.shape}"
+                )
+            if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+                raise ValueError(f"{self.name}: the array for {variable.path} is not all finite")
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+
+    def count_params(self) -> int:
+        """Number of values in all weights."""
+        return sum(v.value.size for v in self.variables)
+
+    # --- calling ---
+
+    def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
+        """Use the layer on symbolic tensors (from `Input`, or of another layer)."""
+        tensors = [t for given in inputs for t in as_list(given)]
+        for tensor in tensors:
+            if not isinstance(tensor, Tensor):
+                raise TypeError(
+                    f"layer {self.name!r} was called on {type(tensor).__name__}; call it on the "
+                    "result of Input(...) or of another layer, and use model.predict for arrays"
+                )
+        self.ensure_built(unlist(t.shape for t in tensors))
+        if tracing():
+            return self.emit(inputs, bool(training))
+        outputs = [Tensor(t.shape, t.dtype, self.name) for t in self._output_specs(inputs)]
+        Call(self, tensors, outputs)
+        return unlist(outputs)
+
+    def ensure_built(self, input_shape: Any) -> None:
+        """Create the weights unless they exist."""
+        if not self.built:
+            self.build(input_shape)
+            self.built = True
+        for variable in self._variables:
+            variable.layer_name = self.name
+
+    def emit(self, inputs: Any, training: bool) -> Any:
+        """Run `call` in the open graph, under this layer's name."""
+        graph = Graph.current()
+        outer, graph.scope = graph.scope, self.name
+        try:
+            extra = {"training": training} if self._takes_training else {}
+            return self.call(*inputs, **extra)
+        finally:
+            graph.scope = outer
+
+    def _output_specs(self, inputs: Any) -> list[Tensor]:
+        with Graph():
+            copies = [
+                [_stand_in(t) for t in given] if isinstance(given, (list, tuple)) else _stand_in(given)
+                for given in inputs
+            ]
+            return as_list(self.emit(copies, False))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}>"
+
+
+def _stand_in(tensor: Tensor) -> Tensor:
+    return Tensor(tensor.shape, tensor.dtype, tensor.name, "feed")
+
+
+def row_shape(shape: Any, owner: str) -> tuple[int, ...]:
+    """`shape` of one row as a tuple of positive integers."""
+    entries = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    for n in entries:
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+            raise ValueError(
+                f"{owner}: the shape of a row must be made of integers of 1 or more, got {shape!r}"
+            )
+    return tuple(int(n) for n in entries)

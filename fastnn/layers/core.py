@@ -1,0 +1,248 @@
+"""The layers of dense networks: Input, Dense, Activation, Dropout, Flatten, Rescaling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn import activations, initializers, ops, regularizers
+from fastnn.layers.base import Call, Layer, row_shape
+from fastnn.ops.contract import Graph
+from fastnn.ops.tensor import Tensor, at_rows, count
+
+
+def refuse(owner: str, **arguments: Any) -> None:
+    """Refuse arguments that would change the result and do not exist yet."""
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(f"{owner}: {name}={value!r} is not supported; leave it out")
+
+
+def positive_integer(owner: str, name: str, value: Any) -> int:
+    """`value` as an int of 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{owner}: {name} must be an integer of 1 or more, got {value!r}")
+    return int(value)
+
+
+class InputLayer(Layer):
+    """The entry of a model; see `Input`."""
+
+    def __init__(self, shape: Any, dtype: str | None = None, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.batch_shape = (None, *row_shape(shape, "Input"))
+        self.input_dtype = "real" if dtype in (None, "float32", "float64") else str(dtype)
+        self.built = True
+        self.output = Tensor(self.batch_shape, self.input_dtype, self.name)
+        Call(self, [], [self.output])
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+def Input(  # noqa: N802  (Keras' name)
+    shape: Any = None,
+    batch_size: int | None = None,
+    dtype: str | None = None,
+    name: str | None = None,
+    batch_shape: Any = None,
+) -> Tensor:
+    """A symbolic tensor to build a model from.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one row, without the batch.
+    batch_size : int, optional
+        Without effect: any number of rows is accepted.
+    dtype : str, optional
+        By default the model's float type.
+    name : str, optional
+    batch_shape : tuple, optional
+        Instead of `shape`: with the batch as its first entry.
+
+    Returns
+    -------
+    Tensor
+
+    Raises
+    ------
+    ValueError
+        Neither or both shapes are given, or a dimension is not a positive integer.
+    """
+    if (shape is None) == (batch_shape is None):
+        raise ValueError("Input: give shape=(...) of one row, or batch_shape, but not both")
+    return InputLayer(batch_shape[1:] if shape is None else shape, dtype, name).output
+
+
+class Dense(Layer):
+    """`activation(inputs @ kernel + bias)` over the last axis.
+
+    Parameters
+    ----------
+    units : int
+        Outputs of the layer.
+    activation : str or callable, optional
+        None is linear.
+    use_bias : bool, default True
+    kernel_initializer : default "glorot_uniform"
+    bias_initializer : default "zeros"
+    kernel_regularizer, bias_regularizer : str or Regularizer, optional
+    activity_regularizer, kernel_constraint, bias_constraint : None
+        Not supported.
+    **kwargs
+        `name`, `trainable`, `dtype`, `input_shape` (of one row), `input_dim`.
+
+    Attributes
+    ----------
+    kernel : Variable (inputs, units)
+    bias : Variable (units,) or None
+
+    Raises
+    ------
+    ValueError
+        `units` is not an integer of 1 or more; an activation or initializer is unknown.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: None = None,
+        kernel_constraint: None = None,
+        bias_constraint: None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units = positive_integer("Dense", "units", units)
+        self.activation = activations.get(activation)
+        self.use_bias = bool(use_bias)
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
+        refuse(
+            "Dense",
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+        )
+        self.kernel: Any = None
+        self.bias: Any = None
+
+    def build(self, input_shape: Any) -> None:
+        if len(input_shape) < 2:
+            raise ValueError(
+                f"layer {self.name!r} (Dense) needs rows of at least one feature, got shape "
+                f"{tuple(input_shape)}"
+            )
+        self.kernel = self.add_weight(
+            (input_shape[-1], self.units),
+            self.kernel_initializer,
+            name="kernel",
+            regularizer=self.kernel_regularizer,
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(
+                (self.units,),
+                self.bias_initializer,
+                name="bias",
+                regularizer=self.bias_regularizer,
+            )
+
+    def call(self, inputs: Tensor) -> Tensor:
+        if inputs.shape[-1] != self.kernel.shape[0]:
+            raise ValueError(
+                f"layer {self.name!r} (Dense) was built for {self.kernel.shape[0]} features, got "
+                f"{inputs.shape[-1]} (input shape {inputs.shape})"
+            )
+        return self.activation(ops.linear(inputs, self.kernel, self.bias))  # type: ignore[no-any-return]
+
+
+class Activation(Layer):
+    """An activation as a layer of its own.
+
+    Parameters
+    ----------
+    activation : str or callable
+    **kwargs
+        `name`, `input_shape`.
+    """
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return self.activation(inputs)  # type: ignore[no-any-return]
+
+
+class Dropout(Layer):
+    """In training, drop each element with probability `rate` and scale the rest by 1/(1 - rate).
+
+    Parameters
+    ----------
+    rate : float
+        At least 0, below 1.
+    noise_shape : None
+        Not supported.
+    seed : int, optional
+        By default the model's seed decides.
+
+    Raises
+    ------
+    ValueError
+        `rate` is not in [0, 1).
+    """
+
+    def __init__(
+        self, rate: float, noise_shape: None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+            raise ValueError(f"Dropout: rate must be a number from 0 to below 1, got {rate!r}")
+        refuse("Dropout", noise_shape=noise_shape)
+        self.rate = float(rate)
+        self.seed = seed
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        if not training or self.rate == 0:
+            return inputs
+        return ops.dropout(inputs, self.rate, Graph.current().stream(), self.seed)  # type: ignore[no-any-return]
+
+
+class Flatten(Layer):
+    """Each row as one vector."""
+
+    def __init__(self, data_format: None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        refuse("Flatten", data_format=data_format)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.reshape(inputs, (None, at_rows(count(inputs.shape), 1)))
+
+
+class Rescaling(Layer):
+    """`inputs * scale + offset`, for example 1/255 for images.
+
+    Parameters
+    ----------
+    scale : float
+    offset : float, default 0.0
+    """
+
+    def __init__(self, scale: float, offset: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        for name, value in (("scale", scale), ("offset", offset)):
+            if not np.isscalar(value) or not np.isfinite(value):  # type: ignore[arg-type]
+                raise ValueError(f"Rescaling: {name} must be a finite number, got {value!r}")
+        self.scale, self.offset = float(scale), float(offset)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.affine(inputs, self.scale, self.offset)

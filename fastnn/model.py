@@ -1,0 +1,358 @@
+"""Models: the graph of layers, the weights and where they lie, and the summary.
+
+`Model` is a layer made of layer calls; `Sequential` builds such a graph from a list. Training,
+evaluation and prediction are in `training.py`, whose methods both classes inherit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.engine.memory import Layout, aligned, zeros
+from fastnn.layers.base import Call, Layer, Shape
+from fastnn.layers.core import Input, InputLayer
+from fastnn.ops.tensor import Tensor, Variable
+from fastnn.training import Trainable
+from fastnn.utils import as_list, unlist
+
+
+class Store:
+    """A MODEL block: the values of variables, parameters first, then states.
+
+    Models that share a layer share a store. A new model over placed variables makes a new store of
+    everything that their stores held; the older models notice and make new plans.
+    """
+
+    def __init__(self, variables: Sequence[Variable], dtype: str) -> None:
+        old = {id(v.store): v.store for v in variables if v.store is not None}
+        everything = [v for store in old.values() for v in store.variables]
+        everything += [v for v in variables if v.store is None]
+        for variable in everything:
+            if variable.dtype == "real" and variable.value.dtype.name != dtype:
+                raise ValueError(
+                    f"{variable.path} is {variable.value.dtype.name} but the model is {dtype}; "
+                    "use one float type for all layers of a model"
+                )
+        self.variables = everything
+        self.dtype = dtype
+        parameters = [v for v in everything if v.storage == "parameter"]
+        states = [v for v in everything if v.storage == "state"]
+        self.offsets: dict[Variable, int] = {}
+        end = [0, 0]
+        offset = 0
+        for i, kind in enumerate((parameters, states)):
+            for variable in kind:
+                self.offsets[variable] = offset
+                offset += aligned(variable.value.nbytes)
+            end[i] = offset
+        self.layout = Layout(end[0], end[1] - end[0], dtype)
+        self.block = zeros(offset)
+        for variable in everything:
+            value, at = variable.value, self.offsets[variable]
+            view = np.ndarray(value.shape, value.dtype, self.block.data, at)
+            view[...] = value
+            variable.value, variable.offset, variable.store = view, at, self
+
+
+class Model(Trainable, Layer):
+    """A graph of layers from inputs to outputs.
+
+    Parameters
+    ----------
+    inputs, outputs : Tensor or list of Tensor
+        Symbolic tensors: results of `Input` and of layers called on them.
+    name : str, optional
+
+    Raises
+    ------
+    ValueError
+        An output does not depend on the inputs, or two layers have the same name.
+
+    Examples
+    --------
+    >>> from fastnn import Input, Model, layers
+    >>> x = Input((4,))
+    >>> model = Model(x, layers.Dense(3, activation="softmax")(x))
+    """
+
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self._reset_training()
+        self.inputs: list[Tensor] = []
+        self.outputs: list[Tensor] = []
+        self.calls: list[Call] = []
+        if inputs is not None or outputs is not None:
+            if inputs is None or outputs is None:
+                raise ValueError("Model: give both inputs and outputs")
+            self._set_graph(as_list(inputs), as_list(outputs))
+
+    def _set_graph(self, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+        for kind, tensors in (("inputs", inputs), ("outputs", outputs)):
+            for tensor in tensors:
+                if not isinstance(tensor, Tensor) or tensor.call is None:
+                    raise ValueError(
+                        f"Model: {kind} must be symbolic tensors, from Input(...) and layers "
+                        f"called on it; got {tensor!r}"
+                    )
+        self.inputs, self.outputs = inputs, outputs
+        self.calls = _calls_between(inputs, outputs)
+        entries = [t.call.layer for t in inputs if isinstance(t.call.layer, InputLayer)]
+        self._layers = list(dict.fromkeys([*entries, *(c.layer for c in self.calls)]))
+        _name_apart(self._layers)
+        self.built = True
+        self._place()
+
+    def _place(self) -> None:
+        variables = self.variables
+        for layer in self._layers:
+            for variable in layer.variables:
+                variable.layer_name = variable.layer_name or layer.name
+        if any(v.store is None for v in variables) or len({id(v.store) for v in variables}) > 1:
+            Store(variables, self.dtype)
+
+    @property
+    def store(self) -> Any:
+        """The MODEL block that holds the weights (an empty one for a model without weights)."""
+        variables = self.variables
+        return variables[0].store if variables else Store([], self.dtype)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers in the order in which they run, without inputs."""
+        return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
+
+    def sublayers(self) -> list[Layer]:
+        return self._layers
+
+    _layers: list[Layer] = []
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of the input (a list for several), None for the rows."""
+        self._require_built("input_shape")
+        return unlist(t.shape for t in self.inputs)
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of the output (a list for several), None for the rows."""
+        self._require_built("output_shape")
+        return unlist(t.shape for t in self.outputs)
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name or index.
+
+        Raises
+        ------
+        ValueError
+            There is no such layer; the message lists the names.
+        """
+        if index is not None and -len(self.layers) <= index < len(self.layers):
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        names = ", ".join(layer.name for layer in self.layers)
+        raise ValueError(f"no layer {name if index is None else index!r}; this model has: {names}")
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        return unlist(self.run(as_list(inputs), training))
+
+    def run(self, inputs: Sequence[Tensor], training: bool) -> list[Tensor]:
+        """Run all layers on op-level tensors, in the open graph."""
+        values: dict[Tensor, Tensor] = dict(zip(self.inputs, inputs, strict=True))
+        for call in self.calls:
+            given = [values[t] for t in call.inputs]
+            made = call.layer(*given, training=training)
+            values.update(zip(call.outputs, as_list(made), strict=True))
+        return [values[t] for t in self.outputs]
+
+    def build(self, input_shape: Any = None) -> None:
+        """Build the weights for inputs of this shape (with None, or any number, for the rows)."""
+        if self.built or input_shape is None:
+            return
+        raise ValueError(f"{type(self).__name__} is built from its inputs and outputs")
+
+    def _require_built(self, what: str) -> None:
+        if not self.calls and not self.outputs:
+            raise ValueError(
+                f"{what}: this model is not built yet; give its first layer an input_shape, call "
+                "model.build((None, features)), or fit it first"
+            )
+
+    def summary(self, line_length: int | None = None, print_fn: Any = None) -> None:
+        """Print the layers, their output shapes and numbers of weights.
+
+        Parameters
+        ----------
+        line_length : int, optional
+            Width of the table; by default as wide as needed.
+        print_fn : callable, optional
+            Called with each line instead of `print`.
+        """
+        show = print_fn or print
+        rows = [("Layer (type)", "Output shape", "Params", "Trainable")]
+        outputs = {id(c.layer): c.outputs[0].shape for c in reversed(self.calls)}
+        for layer in self._layers:
+            shape = outputs.get(id(layer), layer.batch_shape)
+            trained = sum(v.value.size for v in layer.trainable_variables)
+            rows.append(
+                (
+                    f"{layer.name} ({type(layer).__name__})",
+                    "?" if shape is None else _shape_text(shape),
+                    f"{layer.count_params():,}",
+                    f"{trained:,}",
+                )
+            )
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        if line_length is not None:
+            widths[0] = max(widths[0], line_length - sum(widths[1:]) - 6)
+        show(f'Model: "{self.name}"')
+        for i, row in enumerate(rows):
+            cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1])]
+            cells += [row[2].rjust(widths[2]), row[3].rjust(widths[3])]
+            show("  ".join(cells).rstrip())
+            if i == 0:
+                show("-" * (sum(widths) + 6))
+        total = self.count_params()
+        trained = sum(v.value.size for v in self.trainable_variables)
+        size = sum(v.value.nbytes for v in self.variables)
+        show(f"Total params: {total:,} ({size:,} bytes), trainable {trained:,}")
+
+
+class Sequential(Model):
+    """A model of layers one after the other.
+
+    Without an input shape it is built by the first `fit`, `build` or data that it sees.
+
+    Parameters
+    ----------
+    layers : list of Layer, optional
+    trainable : bool, default True
+    name : str, optional
+
+    Examples
+    --------
+    >>> from fastnn import Sequential, layers
+    >>> model = Sequential([layers.Dense(1, input_shape=(1,))])
+    >>> model.compile(optimizer="sgd", loss="mse")
+    """
+
+    def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
+        super().__init__(name=name, trainable=trainable)
+        for layer in as_list(layers):
+            self.add(layer)
+
+    def add(self, layer: Any) -> None:
+        """Append a layer.
+
+        Raises
+        ------
+        TypeError
+            It is not a layer (or the result of `Input`).
+        """
+        if isinstance(layer, Tensor) and layer.call is not None:
+            layer = layer.call.layer  # Input(...) returns a tensor
+        if not isinstance(layer, Layer):
+            raise TypeError(
+                f"Sequential.add expects a layer such as Dense(10), got {type(layer).__name__}: "
+                f"{layer!r}"
+            )
+        if isinstance(layer, InputLayer) and self._layers:
+            raise ValueError("Input must be the first layer of a Sequential")
+        self._layers = [*self._layers, layer]
+        _name_apart(self._layers)
+        self.calls, self.outputs, self.inputs, self.built = [], [], [], False
+        self._reset_plans()
+        first = self._layers[0]
+        if first.batch_shape is not None and (self.layers or not isinstance(first, InputLayer)):
+            self._chain(first.batch_shape)
+
+    def pop(self) -> Layer:
+        """Remove the last layer and return it."""
+        if not self.layers:
+            raise ValueError("Sequential.pop: there are no layers")
+        *rest, last = self._layers
+        self._layers = []
+        for layer in rest:
+            self.add(layer)
+        return last
+
+    def build(self, input_shape: Any = None) -> None:
+        if self.built or input_shape is None:
+            return
+        if not self.layers:
+            raise ValueError("this Sequential has no layers; add one first")
+        self._chain(tuple(input_shape))
+
+    def _chain(self, batch_shape: Shape) -> None:
+        first = self._layers[0]
+        if isinstance(first, InputLayer):
+            x = first.output
+        else:
+            x = Input(batch_shape=(None, *batch_shape[1:]))
+        start = x
+        for layer in self.layers:
+            x = layer(x)
+        names = self._layers
+        self._set_graph([start], [x])
+        self._layers = names
+
+
+def _shape_text(shape: Shape) -> str:
+    return "(" + ", ".join("None" if n is None else str(n) for n in shape) + ")"
+
+
+def _calls_between(inputs: list[Tensor], outputs: list[Tensor]) -> list[Call]:
+    """The calls that lead from inputs to outputs, in running order."""
+    ordered: list[Call] = []
+    done: set[int] = set()
+    known = set(inputs)
+
+    def visit(tensor: Tensor) -> None:
+        call = tensor.call
+        if tensor in known or id(call) in done:
+            return
+        if isinstance(call.layer, InputLayer):
+            raise ValueError(
+                f"Model: an output depends on {tensor!r}, which is not among the inputs"
+            )
+        done.add(id(call))
+        for given in call.inputs:
+            visit(given)
+        ordered.append(call)
+
+    for tensor in outputs:
+        visit(tensor)
+    return ordered
+
+
+def _name_apart(layers: Sequence[Layer]) -> None:
+    """Number the default names within a model: dense, dense_1, ...
+
+    Raises
+    ------
+    ValueError
+        Two layers were given the same name.
+    """
+    taken = {layer.name for layer in layers if not layer.auto_named}
+    given = [layer.name for layer in layers if not layer.auto_named]
+    for name in given:
+        if given.count(name) > 1:
+            raise ValueError(f"two layers of this model are called {name!r}; names must differ")
+    for layer in layers:
+        if not layer.auto_named:
+            continue
+        name, number = layer.name, 0
+        stem = name.rsplit("_", 1)[0] if name.rsplit("_", 1)[-1].isdigit() else name
+        while name in taken:
+            number += 1
+            name = f"{stem}_{number}"
+        layer.name = name
+        taken.add(name)
+        for variable in layer._variables:
+            variable.layer_name = name

@@ -1,0 +1,73 @@
+"""The op contract, its registry and the formulas.
+
+`contract` says what an op is, `tensor` what it works on. The other files hold the ops: elementary
+ones (what a user's own layer is made of), activations, dense layers, losses and metrics,
+optimizers, random numbers. This package imports NumPy and nothing of fastnn beside itself.
+"""
+
+from fastnn.ops.activations import ACTIVATIONS, apply_activation
+from fastnn.ops.contract import Graph, Node, Op, emit, register, registry
+from fastnn.ops.dense import linear
+from fastnn.ops.elementary import (
+    add,
+    affine,
+    assign,
+    binary,
+    broadcast_to,
+    concatenate,
+    copy,
+    divide,
+    gather,
+    matmul,
+    multiply,
+    reduce,
+    reshape,
+    slice_,
+    subtract,
+    take_rows,
+    transpose,
+    unary,
+    where,
+)
+from fastnn.ops.losses import LOSSES
+from fastnn.ops.optimizers import Update
+from fastnn.ops.random import dropout
+from fastnn.ops.tensor import Rows, Span, Tensor, Variable
+
+__all__ = [
+    "ACTIVATIONS",
+    "LOSSES",
+    "Graph",
+    "Node",
+    "Op",
+    "Rows",
+    "Span",
+    "Tensor",
+    "Update",
+    "Variable",
+    "add",
+    "affine",
+    "apply_activation",
+    "assign",
+    "binary",
+    "broadcast_to",
+    "concatenate",
+    "copy",
+    "divide",
+    "dropout",
+    "emit",
+    "gather",
+    "linear",
+    "matmul",
+    "multiply",
+    "reduce",
+    "register",
+    "registry",
+    "reshape",
+    "slice_",
+    "subtract",
+    "take_rows",
+    "transpose",
+    "unary",
+    "where",
+]

@@ -1,0 +1,452 @@
+"""Losses, metrics and penalties as ops.
+
+A loss adds two float64 numbers to its accumulator: the sum over rows of `weight * loss` and the
+sum of the weights; with no weights every row weighs 1. A row's loss is the SUM over its elements.
+Its gradient is multiplied by `scale`, which the op `loss_scale` writes once per batch:
+loss weight / (rows of the whole batch x elements of a row), Keras' "sum_over_batch_size".
+
+An elementwise loss is one block here (formula and derivative in the prediction p and the target
+t), one line in `backends/native/losses.h`, and its public class in `fastnn.losses`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn.ops.activations import rows_and_width
+from fastnn.ops.contract import Node, Op, Spec, emit, register
+from fastnn.ops.elementary import affine
+from fastnn.ops.tensor import Size, Tensor, at_rows, count
+
+EPSILON = 1e-7  # probabilities are clipped to [EPSILON, 1 - EPSILON], as Keras does
+
+
+@dataclass(frozen=True)
+class ElementwiseLoss:
+    """A loss that is a sum of f(p, t) over elements."""
+
+    name: str
+    formula: Callable[[Any, Any], Any]
+    derivative: Callable[[Any, Any], Any]
+
+
+LOSSES: dict[str, ElementwiseLoss] = {}
+
+
+def elementwise(derivative: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
+    """Register the decorated formula as the elementwise loss of that name."""
+
+    def add(formula: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        LOSSES[formula.__name__] = ElementwiseLoss(formula.__name__, formula, derivative)
+        return formula
+
+    return add
+
+
+@elementwise(derivative=lambda p, t: 2 * (p - t))
+def squared_error(p: Any, t: Any) -> Any:
+    """(p - t)^2."""
+    return np.square(p - t)
+
+
+@elementwise(derivative=lambda p, t: np.sign(p - t))
+def absolute_error(p: Any, t: Any) -> Any:
+    """|p - t|."""
+    return np.abs(p - t)
+
+
+def _clipped(p: Any) -> Any:
+    return np.clip(p, p.dtype.type(EPSILON), p.dtype.type(1) - p.dtype.type(EPSILON))
+
+
+def _inside(p: Any) -> Any:
+    return (p >= p.dtype.type(EPSILON)) & (p <= p.dtype.type(1) - p.dtype.type(EPSILON))
+
+
+def _bce_derivative(p: Any, t: Any) -> Any:
+    q = _clipped(p)
+    return np.where(_inside(p), (q - t) / (q * (1 - q)), 0)
+
+
+@elementwise(derivative=_bce_derivative)
+def binary_crossentropy(p: Any, t: Any) -> Any:
+    """-t log p - (1 - t) log(1 - p), p clipped."""
+    p = _clipped(p)
+    return -t * np.log(p) - (1 - t) * np.log(1 - p)
+
+
+def _sigmoid(z: Any) -> Any:
+    e = np.exp(-np.abs(z))
+    return np.where(z < 0, e, 1) / (1 + e)
+
+
+@elementwise(derivative=lambda z, t: _sigmoid(z) - t)
+def binary_crossentropy_logits(z: Any, t: Any) -> Any:
+    """The same with p = sigmoid(z): max(z, 0) - z t + log(1 + exp(-|z|))."""
+    return np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
+
+
+# --- what every loss op shares -------------------------------------------------------------------
+
+
+def _sums(loss: Any, weight: Any) -> Any:
+    """The accumulator of a loss: (sum of weight * loss, sum of weights), loss is (rows,)."""
+    loss = loss.astype(np.float64)
+    if weight is None:
+        return np.array([loss.sum(), loss.size])
+    weight = _spread(weight, loss.size).astype(np.float64)
+    return np.array([(weight * loss).sum(), weight.sum()])
+
+
+def _spread(weight: Any, rows: int) -> Any:
+    """One weight per row of a matrix, from one per batch row or per position."""
+    return np.repeat(weight.reshape(-1), rows // max(weight.size, 1))
+
+
+def _per_row(weight: Any, scale: Any, rows: int, dtype: Any) -> Any:
+    """What each row's derivative is multiplied by, (rows, 1) or a scalar."""
+    if weight is None:
+        return dtype.type(scale[0])
+    return _spread(weight, rows)[:, None] * dtype.type(scale[0])
+
+
+class LossOp(Op):
+    """Base of the loss ops: (p, t, weight) -> accumulator, and the sizes all of them share."""
+
+    inputs = ("p", "t", "weight?")
+    outputs = ("sums",)
+    storages = {0: "accumulator"}
+    gradient = ""
+
+    def infer(self, p: Tensor, t: Tensor, weight: Tensor | None, **attrs: Any) -> list[Spec]:
+        return [((2,), "float64")]
+
+    def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
+        p, t, weight = node.inputs
+        dp = emit(self.gradient, p, t, weight, grads[0], **node.attrs)
+        return [dp, None, None]
+
+    def sizes(self, node: Node) -> tuple[Size | str, ...]:
+        p, t, weight = node.inputs[:3]
+        assert p is not None
+        function = node.attrs.get("function")
+        rows, width = _weighed_rows(p, weight)
+        return (rows, width) if function is None else (rows, width, function)
+
+
+class LossGradient(Op):
+    """Base of their gradients: (p, t, weight, scale) -> dp."""
+
+    inputs = ("p", "t", "weight?", "scale")
+    outputs = ("dp",)
+    may_alias = {0: (0,)}
+    sizes = LossOp.sizes
+
+
+def _weighed_rows(p: Tensor, weight: Tensor | None) -> tuple[Size, int]:
+    """Rows (one weight each) and elements per row of a prediction."""
+    lead = 1 if weight is None else weight.rank
+    return count(p.shape[:lead]), at_rows(count(p.shape[lead:]), 1)
+
+
+@register
+class ElementwiseLossOp(LossOp):
+    """Sum over the elements of a row of f(p, t), f one of `LOSSES`."""
+
+    name = "elementwise_loss"
+    gradient = "elementwise_loss_backward"
+
+    def define(self, p: Any, t: Any, weight: Any, *, function: str) -> Any:
+        lead = p.shape[:1] if weight is None else weight.shape
+        loss = LOSSES[function].formula(p, t.reshape(p.shape)).astype(np.float64)
+        return _sums(loss.reshape(*lead, -1).sum(axis=-1).reshape(-1), weight)
+
+
+@register
+class ElementwiseLossBackward(LossGradient):
+    """dp = f'(p, t) weight scale."""
+
+    name = "elementwise_loss_backward"
+
+    def define(self, p: Any, t: Any, weight: Any, scale: Any, *, function: str) -> Any:
+        slope = LOSSES[function].derivative(p, t.reshape(p.shape))
+        rows = p.shape[0] if weight is None else weight.size
+        factor = _per_row(weight, scale, rows, p.dtype)
+        return (slope.reshape(rows, -1) * factor).reshape(p.shape).astype(p.dtype)
+
+
+# --- cross-entropies over the last axis ----------------------------------------------------------
+#
+# `sparse`: t holds class indices (int32, one per row); otherwise a distribution per row. The rows
+# are those of p as a matrix; a weight is one per batch row or one per row of that matrix.
+
+
+def _target(t: Any, p: Any) -> Any:
+    """t as a (rows, classes) matrix of p's type."""
+    if t.dtype.kind in "iu":
+        hot = np.zeros(p.shape, p.dtype)
+        hot[np.arange(len(p)), t.reshape(-1)] = 1
+        return hot
+    return t.reshape(p.shape)
+
+
+def _flat(p: Any) -> Any:
+    return p.reshape(-1, p.shape[-1])
+
+
+class _CrossentropySizes(Op):
+    def sizes(self, node: Node) -> tuple[Size | str, ...]:
+        p, t, weight = node.inputs[:3]
+        assert p is not None and t is not None
+        lead = p.rank - 1 if weight is None else weight.rank
+        rows_per_weight = at_rows(count(p.shape[lead:-1]), 1)
+        return (*rows_and_width(p), int(t.dtype == "int32"), rows_per_weight)
+
+
+@register
+class SoftmaxCrossentropy(_CrossentropySizes, LossOp):
+    """Cross-entropy of softmax(z) and the target, from the logits; also gives p = softmax(z).
+
+    sum_c t_c (log(sum(exp(z))) - z_c) with z shifted by its largest element.
+    """
+
+    name = "softmax_crossentropy"
+    inputs = ("z", "t", "weight?")
+    outputs = ("sums", "p")
+
+    def infer(self, z: Tensor, t: Tensor, weight: Tensor | None) -> list[Spec]:
+        return [((2,), "float64"), (z.shape, "real")]
+
+    def define(self, z: Any, t: Any, weight: Any) -> Any:
+        flat = _flat(z)
+        shifted = flat - flat.max(axis=-1, keepdims=True)
+        e = np.exp(shifted)
+        total = e.sum(axis=-1, keepdims=True)
+        target = _target(t, flat)
+        terms = np.where(target == 0, 0, target * (np.log(total) - shifted))
+        return _sums(terms.sum(axis=-1), weight), (e / total).reshape(z.shape)
+
+    def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
+        scale, dp = grads
+        dz = None
+        if scale is not None:
+            dz = emit("softmax_crossentropy_backward", node.outputs[1], *node.inputs[1:3], scale)
+        assert dp is None, "the probabilities of a fused cross-entropy have no other gradient"
+        return [dz, None, None]
+
+
+@register
+class SoftmaxCrossentropyBackward(_CrossentropySizes, LossGradient):
+    """dz = (p sum(t) - t) weight scale; sum(t) is 1 for a distribution."""
+
+    name = "softmax_crossentropy_backward"
+
+    def define(self, p: Any, t: Any, weight: Any, scale: Any) -> Any:
+        flat = _flat(p)
+        target = _target(t, flat)
+        slope = flat * target.sum(axis=-1, keepdims=True) - target
+        return (slope * _per_row(weight, scale, len(flat), p.dtype)).reshape(p.shape)
+
+
+@register
+class Crossentropy(_CrossentropySizes, LossOp):
+    """Cross-entropy of probabilities p (divided by their sum, clipped) and the target."""
+
+    name = "crossentropy"
+    gradient = "crossentropy_backward"
+
+    def define(self, p: Any, t: Any, weight: Any) -> Any:
+        flat = _flat(p)
+        q = _clipped(flat / flat.sum(axis=-1, keepdims=True))
+        return _sums(-(_target(t, flat) * np.log(q)).sum(axis=-1), weight)
+
+
+@register
+class CrossentropyBackward(_CrossentropySizes, LossGradient):
+    """With q = p / sum(p), dq = -t / q where q is not clipped: dp = (dq - sum(dq q)) / sum(p)."""
+
+    name = "crossentropy_backward"
+
+    def define(self, p: Any, t: Any, weight: Any, scale: Any) -> Any:
+        flat = _flat(p)
+        total = flat.sum(axis=-1, keepdims=True)
+        q = flat / total
+        dq = np.where(_inside(q), -_target(t, flat) / _clipped(q), 0).astype(p.dtype)
+        slope = (dq - (dq * q).sum(axis=-1, keepdims=True)) / total
+        return (slope * _per_row(weight, scale, len(flat), p.dtype)).reshape(p.shape).astype(p.dtype)
+
+
+@register
+class WeightedSum(LossOp):
+    """The loss that a user computed: sum of weight * (sum of a row's values)."""
+
+    name = "weighted_sum"
+    tier = "elementary"
+    inputs = ("values", "weight?")
+
+    def infer(self, values: Tensor, weight: Tensor | None) -> list[Spec]:  # type: ignore[override]
+        return [((2,), "float64")]
+
+    def define(self, values: Any, weight: Any) -> Any:
+        lead = values.shape[:1] if weight is None else weight.shape
+        return _sums(values.astype(np.float64).reshape(*lead, -1).sum(-1).reshape(-1), weight)
+
+    def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
+        values, weight = node.inputs
+        return [emit("weighted_sum_backward", values, weight, grads[0]), None]
+
+    def sizes(self, node: Node) -> tuple[Size | str, ...]:
+        values, weight = node.inputs[:2]
+        assert values is not None
+        return _weighed_rows(values, weight)
+
+
+@register
+class WeightedSumBackward(Op):
+    """Every element's gradient is weight scale; the values themselves are not read."""
+
+    name = "weighted_sum_backward"
+    tier = "elementary"
+    inputs = ("values", "weight?", "scale")
+    outputs = ("dvalues",)
+    may_alias = {0: (0,)}
+
+    def define(self, values: Any, weight: Any, scale: Any) -> Any:
+        rows = values.shape[0] if weight is None else weight.size
+        ones = np.ones((rows, values.size // max(rows, 1)), values.dtype)
+        return (ones * _per_row(weight, scale, rows, values.dtype)).reshape(values.shape)
+
+    sizes = WeightedSum.sizes
+
+
+# --- normaliser, counts and penalties ------------------------------------------------------------
+
+
+@register
+class LossScale(Op):
+    """scale = loss weight / (rows or unmasked rows of the whole batch x elements of a row)."""
+
+    name = "loss_scale"
+    inputs = ("mask?",)
+    outputs = ("scale",)
+    storages = {0: "control"}
+    control = True
+    effect = True
+
+    def infer(self, mask: Tensor | None, *, factor: float) -> list[Spec]:
+        return [((1,), "float64")]
+
+    def define(self, mask: Any, control: Any, *, factor: float) -> Any:
+        rows = float(control["batch_rows"]) if mask is None else float(np.sum(mask, dtype=float))
+        return np.array([factor / max(rows, 1.0)])
+
+    def sizes(self, node: Node) -> tuple[Size | str, ...]:
+        mask = node.inputs[0]
+        return (0 if mask is None else count(mask.shape),)
+
+    def constants(self, node: Node) -> tuple[float, ...]:
+        return (node.attrs["factor"],)
+
+
+@register
+class Count(Op):
+    """Adds the rows (or the unmasked rows) of the batch to an accumulator."""
+
+    name = "count"
+    inputs = ("x", "mask?")
+    outputs = ("rows",)
+    storages = {0: "accumulator"}
+
+    def infer(self, x: Tensor, mask: Tensor | None) -> list[Spec]:
+        return [((1,), "float64")]
+
+    def define(self, x: Any, mask: Any) -> Any:
+        return np.array([float(len(x)) if mask is None else np.sum(mask, dtype=float)])
+
+    def sizes(self, node: Node) -> tuple[Size | str, ...]:
+        x, mask = node.inputs
+        assert x is not None
+        return count(x.shape[:1]) if mask is None else count(mask.shape), int(mask is not None)
+
+
+@register
+class L2Penalty(Op):
+    """Adds rows * factor * sum(w^2) and rows to an accumulator: a penalty per batch."""
+
+    name = "l2_penalty"
+    inputs = ("w", "x")
+    outputs = ("sums",)
+    storages = {0: "accumulator"}
+
+    def infer(self, w: Tensor, x: Tensor, *, factor: float) -> list[Spec]:
+        return [((2,), "float64")]
+
+    def define(self, w: Any, x: Any, *, factor: float) -> Any:
+        rows = float(len(x))
+        return np.array([rows * factor * np.sum(np.square(w, dtype=np.float64)), rows])
+
+    def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
+        w = node.inputs[0]
+        assert w is not None
+        return [affine(w, 2 * node.attrs["factor"]), None]
+
+    def sizes(self, node: Node) -> tuple[Size | str, ...]:
+        w, x = node.inputs
+        assert w is not None and x is not None
+        return count(w.shape), count(x.shape[:1])
+
+    def constants(self, node: Node) -> tuple[float, ...]:
+        return (node.attrs["factor"],)
+
+
+# --- metrics that are no losses ------------------------------------------------------------------
+
+
+@register
+class CategoricalAccuracy(_CrossentropySizes, LossOp):
+    """1 where the largest prediction is at the target's class (the first of equal ones)."""
+
+    name = "categorical_accuracy"
+
+    def define(self, p: Any, t: Any, weight: Any) -> Any:
+        flat = _flat(p)
+        label = t.reshape(-1) if t.dtype.kind in "iu" else t.reshape(flat.shape).argmax(-1)
+        return _sums((flat.argmax(axis=-1) == label).astype(np.float64), weight)
+
+
+@register
+class BinaryAccuracy(LossOp):
+    """Per element, 1 where (p > threshold) equals the target; a row's value is the sum."""
+
+    name = "binary_accuracy"
+
+    def define(self, p: Any, t: Any, weight: Any, *, threshold: float) -> Any:
+        lead = p.shape[:1] if weight is None else weight.shape
+        right = (p > p.dtype.type(threshold)) == t.reshape(p.shape)
+        return _sums(right.reshape(*lead, -1).sum(-1).reshape(-1).astype(np.float64), weight)
+
+    def constants(self, node: Node) -> tuple[float, ...]:
+        return (node.attrs["threshold"],)
+
+
+@register
+class ConfusionMatrix(_CrossentropySizes, LossOp):
+    """Adds each row's weight to the cell (true class, predicted class)."""
+
+    name = "confusion_matrix"
+
+    def infer(self, p: Tensor, t: Tensor, weight: Tensor | None) -> list[Spec]:
+        width = p.shape[-1]
+        return [((width, width), "float64")]
+
+    def define(self, p: Any, t: Any, weight: Any) -> Any:
+        flat = _flat(p)
+        label = t.reshape(-1) if t.dtype.kind in "iu" else t.reshape(flat.shape).argmax(-1)
+        cells = np.zeros((flat.shape[1], flat.shape[1]))
+        weights = 1.0 if weight is None else weight.reshape(-1)
+        np.add.at(cells, (label, flat.argmax(axis=-1)), weights)
+        return cells

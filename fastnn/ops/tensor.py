@@ -1,0 +1,185 @@
+"""Symbolic tensors: what ops read and write before any memory exists.
+
+A `Tensor` knows its shape, dtype and where it will live; a `Variable` is a tensor that lasts: a
+parameter or a state of a layer, with a value. Layers and ops pass them around while a model is
+traced; `engine.memory` gives each one its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from fastnn.ops.contract import Node
+
+Shape = tuple["int | None", ...]
+
+
+class Rows(NamedTuple):
+    """A size that is `each` times the rows of the running batch."""
+
+    each: int
+
+    def at(self, rows: int) -> int:
+        return self.each * rows
+
+    def __str__(self) -> str:
+        return "rows" if self.each == 1 else f"{self.each}*rows"
+
+
+Size = int | Rows
+
+
+def count(shape: Sequence[int | None]) -> Size:
+    """Elements of `shape`; a leading None stands for the rows of the batch."""
+    each = 1
+    for n in shape:
+        each *= 1 if n is None else n
+    return Rows(each) if shape and shape[0] is None else each
+
+
+def times(size: Size, factor: int) -> Size:
+    """`size * factor`, whether or not it counts rows."""
+    return Rows(size.each * factor) if isinstance(size, Rows) else size * factor
+
+
+def at_rows(size: Size, rows: int) -> int:
+    """The number a size stands for when the batch has `rows` rows."""
+    return size.at(rows) if isinstance(size, Rows) else size
+
+
+def concrete(shape: Shape, rows: int) -> tuple[int, ...]:
+    """`shape` with its leading None replaced by `rows`."""
+    return tuple(rows if n is None else n for n in shape)
+
+
+class Tensor:
+    """An array that does not exist yet.
+
+    Parameters
+    ----------
+    shape : tuple
+        A leading None stands for the rows of a batch; it can stand nowhere else.
+    dtype : str
+        "real" is the float type of the plan (float32 or float64); otherwise a NumPy name.
+    name : str
+        Shown by `print(plan)`.
+    storage : str
+        "activation" (scratch, planned by liveness), "feed" (scratch, filled by the gather),
+        "accumulator" (scratch, float64, added to), "parameter" and "state" (MODEL block),
+        "gradient", "slot" and "control" (TRAINING block).
+    variable : Variable, optional
+        The parameter that a gradient or a slot belongs to.
+    """
+
+    __slots__ = ("call", "dtype", "mask", "name", "node", "shape", "storage", "variable")
+
+    def __init__(
+        self,
+        shape: Sequence[int | None],
+        dtype: str = "real",
+        name: str = "",
+        storage: str = "activation",
+        variable: Variable | None = None,
+    ) -> None:
+        self.shape: Shape = tuple(shape)
+        if None in self.shape[1:]:
+            raise ValueError(
+                f"shape {self.shape} of {name or 'a tensor'}: only the first entry can be None (the rows)"
+            )
+        self.dtype = dtype
+        self.name = name
+        self.storage = storage
+        self.variable = variable
+        self.node: Node | None = None  # the op that makes it
+        self.call: Any = None  # the layer call that makes it, in a model's graph
+        self.mask: Tensor | None = None
+
+    @property
+    def rank(self) -> int:
+        """Number of axes, rows included."""
+        return len(self.shape)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether its first axis is the rows of the batch."""
+        return bool(self.shape) and self.shape[0] is None
+
+    def __repr__(self) -> str:
+        text = ", ".join("rows" if n is None else str(n) for n in self.shape)
+        return f"{self.name or self.storage}({text})"
+
+
+class Variable(Tensor):
+    """A tensor that lasts: a parameter (trained) or a state (written by an op) of a layer.
+
+    Its value is a NumPy array: its own until a model places it, afterwards a live view of the
+    model's MODEL block. `np.asarray(variable)` is that view, not a copy.
+    """
+
+    __slots__ = ("layer_name", "offset", "regularizer", "store", "trainable", "value")
+
+    def __init__(
+        self,
+        value: np.ndarray,
+        name: str = "variable",
+        trainable: bool = True,
+        storage: str = "parameter",
+        regularizer: Any = None,
+    ) -> None:
+        value = np.array(value, order="C")
+        dtype = "real" if value.dtype.kind == "f" else value.dtype.name
+        super().__init__(value.shape, dtype, name, storage)
+        self.value = value
+        self.trainable = trainable
+        self.regularizer = regularizer
+        self.store: Any = None  # the model.Store that holds the value
+        self.offset = -1  # bytes from the start of its MODEL block
+        self.layer_name = ""
+
+    @property
+    def path(self) -> str:
+        """`layer/name`, as messages and plans show it."""
+        return f"{self.layer_name}/{self.name}" if self.layer_name else self.name
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the value."""
+        return np.array(self.value)
+
+    def assign(self, value: Any) -> None:
+        """Overwrite the value in place; shapes must agree."""
+        array = np.asarray(value)
+        if array.shape != self.value.shape:
+            raise ValueError(
+                f"{self.path}: a value of shape {array.shape} was given, expected {self.value.shape}"
+            )
+        self.value[...] = array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy:
+            return np.array(self.value, dtype=dtype)
+        return np.asarray(self.value, dtype=dtype)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.value[index]
+
+    def __repr__(self) -> str:
+        return f"<Variable {self.path} shape={self.shape} dtype={self.value.dtype}>"
+
+
+class Span(Tensor):
+    """A range of the flat parameter buffer, or of a buffer in the same layout (gradients, slots).
+
+    Optimizers work on spans: one call covers every parameter between `start` and `stop` (bytes).
+    """
+
+    __slots__ = ("section", "start", "stop")
+
+    def __init__(self, storage: str, start: int, stop: int, itemsize: int, section: str) -> None:
+        super().__init__(((stop - start) // itemsize,), "real", section, storage)
+        self.start = start
+        self.stop = stop
+        self.section = section

@@ -1,0 +1,43 @@
+"""Small helpers under Keras' names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+from fastnn.config import set_random_seed
+
+__all__ = ["choose", "set_random_seed", "snake_case"]
+
+T = TypeVar("T")
+
+
+def choose(kind: str, name: Any, choices: Mapping[str, T]) -> T:
+    """The entry of `choices` called `name`; an error that lists the choices otherwise."""
+    if isinstance(name, str) and name in choices:
+        return choices[name]
+    raise ValueError(f"unknown {kind} {name!r}; choose one of: {', '.join(sorted(choices))}")
+
+
+def snake_case(name: str) -> str:
+    """`MyLayer` as `my_layer`: the default names of layers and metrics."""
+    out = ""
+    for i, letter in enumerate(name):
+        starts = letter.isupper() and i > 0
+        if starts and (not name[i - 1].isupper() or name[i + 1 : i + 2].islower()):
+            out += "_"
+        out += letter.lower()
+    return out
+
+
+def as_list(value: Any) -> list[Any]:
+    """A list or tuple as a list, None as an empty one, anything else as a list of one."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def unlist(values: Iterable[Any]) -> Any:
+    """The only element of a list of one; otherwise the list."""
+    values = list(values)
+    return values[0] if len(values) == 1 else values
