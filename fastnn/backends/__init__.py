@@ -37,9 +37,9 @@ def get(name: str | None = None) -> type[Executor]:
         raise ValueError(f"unknown backend {wanted!r}; choose one of: {', '.join(NAMES)}")
     if wanted != "reference":
         try:
-            from fastnn.backends.native import NativeExecutor
+            from fastnn.backends.native import Default
 
-            return NativeExecutor
+            return Default
         except ImportError as error:
             if wanted == "native":
                 raise RuntimeError(

@@ -108,6 +108,7 @@ def _step(node: Node, planner: Planner) -> Step:
         node.op.sizes(node),
         node.op.constants(node),
         node.op.flops(node),
+        node.op.workspace(node) > 0,
     )
 
 

@@ -70,7 +70,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Step:
-    """One op over planned buffers. `sizes` and `constants` are what its kernel is given."""
+    """One op over planned buffers; `sizes` and `constants` (and the workspace) go to its kernel."""
 
     op: Op
     outputs: tuple[Buffer | None, ...]
@@ -80,6 +80,7 @@ class Step:
     sizes: tuple[Size | str, ...]
     constants: tuple[float, ...]
     flops: Size
+    workspace: bool = False
 
     @property
     def name(self) -> str:

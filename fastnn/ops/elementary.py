@@ -685,6 +685,7 @@ class Gather(Op):
     """y[i] = table[ids[i]]."""
 
     name = "gather"
+    kernel = "gather_rows"
     tier = "elementary"
     inputs = ("table", "ids")
 
@@ -714,6 +715,7 @@ class ScatterAdd(Op):
     """y = zeros of `shape`, then y[ids[i]] += x[i]: the gradient of a gather."""
 
     name = "scatter_add"
+    kernel = "scatter_add_rows"
     tier = "elementary"
     inputs = ("x", "ids")
 

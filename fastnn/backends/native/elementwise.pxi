@@ -47,8 +47,8 @@ cdef extern from * nogil:
         }                                                                                    \\
         static double row_sum_##REAL(const REAL *x, int64_t count) {                         \\
             double sum = 0;                                                                  \\
-            for (; count > 1024; count -= 1024, x += 1024) sum += block_sum_##REAL(x, 1024); \\
-            return sum + block_sum_##REAL(x, count);                                         \\
+            for (; count > 1024; count -= 1024, x += 1024) sum += (double)block_sum_##REAL(x, 1024); \\
+            return sum + (double)block_sum_##REAL(x, count);                                         \\
         }                                                                                    \\
         static REAL row_dot_##REAL(const REAL *a, const REAL *b, int64_t count) {            \\
             REAL sum = 0;                                                                    \\

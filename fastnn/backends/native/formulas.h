@@ -86,74 +86,69 @@ static const char *const unary_names[] = {UNARY_FUNCTIONS(ENTRY_NAME)};
 static const char *const binary_names[] = {BINARY_FUNCTIONS(ENTRY_NAME)};
 #undef ENTRY_NAME
 
-/* and a loop per formula and type. `omp simd` says that the output may be an input (the same address
- * or none in common). Each loop is its own function, so that the vectoriser sees it alone. */
+/* and a loop per formula and type, each its own function, so that the vectoriser sees it alone. `omp
+ * simd` says that the output may be an input (the same address or none in common). What is left after
+ * the last whole vector becomes one vector with a mask, not up to 15 single numbers. */
 
-#define LOOP FASTNN_PRAGMA(omp simd) for (int64_t i = 0; i < count; i++)
+#define LOOP(...)                                                                                 \
+    {                                                                                             \
+        const int64_t whole = count & -(int64_t)LANES;                                            \
+        const INDEX rest = (INDEX)(count - whole);                                                \
+        FASTNN_PRAGMA(omp simd)                                                                   \
+        for (int64_t i = 0; i < whole; i++) {                                                     \
+            __VA_ARGS__                                                                           \
+        }                                                                                         \
+        FASTNN_PRAGMA(omp simd)                                                                   \
+        for (INDEX lane = 0; lane < LANES; lane++) {                                              \
+            if (lane < rest) {                                                                    \
+                const int64_t i = whole + lane;                                                   \
+                __VA_ARGS__                                                                       \
+            }                                                                                     \
+        }                                                                                         \
+    }
+
+#define FORWARD(formula) const REAL x = in[i]; REAL y; formula; out[i] = y;
+#define BACKWARD(saved, assign, ...)                                                              \
+    const REAL dy = in[i], saved = kept[i]; REAL dx; (void)dy, (void)saved; __VA_ARGS__;          \
+    out[i] assign dx;
 
 #define ACTIVATION_LOOPS(name, saved, forward, ...)                                               \
     FASTNN_NOINLINE void TYPED(name##_forward)(REAL *out, const REAL *in, int64_t count) {        \
-        LOOP {                                                                                    \
-            const REAL x = in[i];                                                                 \
-            REAL y;                                                                               \
-            forward;                                                                              \
-            out[i] = y;                                                                           \
-        }                                                                                         \
+        LOOP(FORWARD(forward))                                                                    \
     }                                                                                             \
     FASTNN_NOINLINE void TYPED(name##_backward)(REAL *out, const REAL *in, const REAL *kept,      \
                                                 int64_t count, int add) {                         \
-        if (add) {                                                                                \
-            LOOP {                                                                                \
-                const REAL dy = in[i], saved = kept[i];                                           \
-                REAL dx;                                                                          \
-                (void)dy, (void)saved;                                                            \
-                __VA_ARGS__;                                                                      \
-                out[i] += dx;                                                                     \
-            }                                                                                     \
-        } else {                                                                                  \
-            LOOP {                                                                                \
-                const REAL dy = in[i], saved = kept[i];                                           \
-                REAL dx;                                                                          \
-                (void)dy, (void)saved;                                                            \
-                __VA_ARGS__;                                                                      \
-                out[i] = dx;                                                                      \
-            }                                                                                     \
-        }                                                                                         \
+        if (add)                                                                                  \
+            LOOP(BACKWARD(saved, +=, __VA_ARGS__))                                                \
+        else                                                                                      \
+            LOOP(BACKWARD(saved, =, __VA_ARGS__))                                                 \
     }
 
 #define UNARY_LOOP(name, forward)                                                                 \
     FASTNN_NOINLINE void TYPED(name)(REAL *out, const REAL *in, int64_t count) {                  \
-        LOOP {                                                                                    \
-            const REAL x = in[i];                                                                 \
-            REAL y;                                                                               \
-            forward;                                                                              \
-            out[i] = y;                                                                           \
-        }                                                                                         \
+        LOOP(FORWARD(forward))                                                                    \
     }
 
 /* Strides in elements; the inner strides that occur in practice have loops of their own. */
+#define BINARY(value_a, value_b, formula)                                                         \
+    const REAL a = value_a, b = value_b; REAL y; formula; out[i] = y;
+
 #define BINARY_LOOPS(name, forward)                                                               \
     FASTNN_NOINLINE void TYPED(name)(REAL *out, const REAL *left, const REAL *right,              \
                                      int64_t count, int64_t left_stride, int64_t right_stride) {  \
         if (left_stride == 1 && right_stride == 1) {                                              \
-            BINARY_LOOP(left[i], right[i], forward)                                               \
+            LOOP(BINARY(left[i], right[i], forward))                                              \
         } else if (left_stride == 1 && right_stride == 0) {                                       \
             const REAL fixed = right[0];                                                          \
-            BINARY_LOOP(left[i], fixed, forward)                                                  \
+            LOOP(BINARY(left[i], fixed, forward))                                                 \
         } else if (left_stride == 0 && right_stride == 1) {                                       \
             const REAL fixed = left[0];                                                           \
-            BINARY_LOOP(fixed, right[i], forward)                                                 \
+            LOOP(BINARY(fixed, right[i], forward))                                                \
         } else {                                                                                  \
-            BINARY_LOOP(left[i * left_stride], right[i * right_stride], forward)                  \
+            for (int64_t i = 0; i < count; i++) {                                                 \
+                BINARY(left[i * left_stride], right[i * right_stride], forward)                   \
+            }                                                                                     \
         }                                                                                         \
-    }
-
-#define BINARY_LOOP(value_a, value_b, forward)                                                    \
-    LOOP {                                                                                        \
-        const REAL a = value_a, b = value_b;                                                      \
-        REAL y;                                                                                   \
-        forward;                                                                                  \
-        out[i] = y;                                                                               \
     }
 
 #define FORWARD_ADDRESS(name, ...) TYPED(name##_forward),
@@ -161,6 +156,8 @@ static const char *const binary_names[] = {BINARY_FUNCTIONS(ENTRY_NAME)};
 #define ADDRESS(name, ...) TYPED(name),
 
 #define REAL float
+#define INDEX int32_t
+#define LANES (FASTNN_VECTOR_BYTES / (int)sizeof(REAL))
 #define TYPED(name) name##_loop_float
 ACTIVATIONS(ACTIVATION_LOOPS)
 UNARY_FUNCTIONS(UNARY_LOOP)
@@ -176,9 +173,13 @@ static void (*const binary_float[])(float *y, const float *a, const float *b, in
                                     int64_t a_stride, int64_t b_stride) = {
     BINARY_FUNCTIONS(ADDRESS)};
 #undef REAL
+#undef INDEX
+#undef LANES
 #undef TYPED
 
 #define REAL double
+#define INDEX int64_t
+#define LANES (FASTNN_VECTOR_BYTES / (int)sizeof(REAL))
 #define TYPED(name) name##_loop_double
 ACTIVATIONS(ACTIVATION_LOOPS)
 UNARY_FUNCTIONS(UNARY_LOOP)
@@ -194,6 +195,8 @@ static void (*const binary_double[])(double *y, const double *a, const double *b
                                      int64_t a_stride, int64_t b_stride) = {
     BINARY_FUNCTIONS(ADDRESS)};
 #undef REAL
+#undef INDEX
+#undef LANES
 #undef TYPED
 
 #undef C

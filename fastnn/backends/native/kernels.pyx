@@ -1,18 +1,105 @@
-# cython: language_level=3
 """The kernels of the native executor, one table of function pointers.
 
-Cythonized once and compiled once per ISA (see setup.py). The executor asks `table()` for the
-address of each kernel by name, so no list here has to agree by position with another one.
+Cythonized once and compiled once per ISA (see setup.py). The executor asks `addresses` for each
+kernel by name, so no list here has to agree by position with another one.
 
 Every kernel has the same signature: `p` holds the addresses of its outputs, then its inputs, then
-(where its op asks for them) the control record of its group and the workspace; an absent input is
-NULL. `n` holds its sizes (rows already filled in), `c` its constants. A kernel checks nothing,
-allocates nothing and raises nothing: the plan was checked before.
+(where its op asks for them) the control record of its group and the workspace; an absent operand
+is NULL. `n` holds its sizes (rows already filled in) and last a bit mask of the outputs that are
+added to; `c` holds its constants. A kernel checks nothing, allocates nothing and raises nothing:
+the plan was checked before.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+
+from fastnn.backends.native.control cimport control, kernel
 
 ctypedef fused real:
     float
     double
 
 include "linear.pxi"
+include "elementwise.pxi"
+include "move.pxi"
+include "loss.pxi"
+include "optimizer.pxi"
+include "random.pxi"
+
+cdef extern from "losses.h" nogil:
+    const int ACT_COUNT, UNARY_COUNT, BINARY_COUNT, LOSS_COUNT
+    const char *const *activation_names
+    const char *const *unary_names
+    const char *const *binary_names
+    const char *const *loss_names
+    const int FASTNN_VECTOR_BYTES
+
+
+cdef list names(const char *const *first, int count):
+    return [first[i].decode() for i in range(count)]
+
+
+def functions():
+    """Names of the functions that a kernel knows by number, in that order, by kind."""
+    return {
+        "activation": names(activation_names, ACT_COUNT),
+        "unary": names(unary_names, UNARY_COUNT),
+        "binary": names(binary_names, BINARY_COUNT),
+        "reduce": ["sum", "mean", "max"],
+        "loss": names(loss_names, LOSS_COUNT),
+    }
+
+
+def vector_bytes():
+    """Width of the vectors of this build."""
+    return FASTNN_VECTOR_BYTES
+
+
+def addresses():
+    """{(kernel, dtype): address} of every kernel; "permutation" belongs to no op."""
+    table = {}
+
+    def both(name, size_t single, size_t double_):
+        table[name, "float32"] = single
+        table[name, "float64"] = double_
+
+    both("linear", <size_t>linear[float], <size_t>linear[double])
+    both("linear_dx", <size_t>linear_dx[float], <size_t>linear_dx[double])
+    both("linear_dw", <size_t>linear_dw[float], <size_t>linear_dw[double])
+    both("matmul", <size_t>matmul[float], <size_t>matmul[double])
+    both("activation", <size_t>activation[float], <size_t>activation[double])
+    both("activation_backward", <size_t>activation_backward[float], <size_t>activation_backward[double])
+    both("unary", <size_t>unary[float], <size_t>unary[double])
+    both("softmax", <size_t>softmax[float], <size_t>softmax[double])
+    both("softmax_backward", <size_t>softmax_backward[float], <size_t>softmax_backward[double])
+    both("binary", <size_t>binary[float], <size_t>binary[double])
+    both("where", <size_t>where[float], <size_t>where[double])
+    both("reduce", <size_t>reduce[float], <size_t>reduce[double])
+    both("copy", <size_t>copy[float], <size_t>copy[double])
+    both("gather_rows", <size_t>gather_rows[float], <size_t>gather_rows[double])
+    both("scatter_add_rows", <size_t>scatter_add_rows[float], <size_t>scatter_add_rows[double])
+    both("affine", <size_t>affine[float], <size_t>affine[double])
+    both("concatenate", <size_t>concatenate[float], <size_t>concatenate[double])
+    both("unslice", <size_t>unslice[float], <size_t>unslice[double])
+    both("assign", <size_t>assign[float], <size_t>assign[double])
+    both("elementwise_loss", <size_t>elementwise_loss[float], <size_t>elementwise_loss[double])
+    both("elementwise_loss_backward", <size_t>elementwise_loss_backward[float], <size_t>elementwise_loss_backward[double])
+    both("softmax_crossentropy", <size_t>softmax_crossentropy[float], <size_t>softmax_crossentropy[double])
+    both("softmax_crossentropy_backward", <size_t>softmax_crossentropy_backward[float], <size_t>softmax_crossentropy_backward[double])
+    both("crossentropy", <size_t>crossentropy[float], <size_t>crossentropy[double])
+    both("crossentropy_backward", <size_t>crossentropy_backward[float], <size_t>crossentropy_backward[double])
+    both("weighted_sum", <size_t>weighted_sum[float], <size_t>weighted_sum[double])
+    both("weighted_sum_backward", <size_t>weighted_sum_backward[float], <size_t>weighted_sum_backward[double])
+    both("loss_scale", <size_t>loss_scale[float], <size_t>loss_scale[double])
+    both("count", <size_t>count[float], <size_t>count[double])
+    both("l2_penalty", <size_t>l2_penalty[float], <size_t>l2_penalty[double])
+    both("categorical_accuracy", <size_t>categorical_accuracy[float], <size_t>categorical_accuracy[double])
+    both("binary_accuracy", <size_t>binary_accuracy[float], <size_t>binary_accuracy[double])
+    both("confusion_matrix", <size_t>confusion_matrix[float], <size_t>confusion_matrix[double])
+    both("sgd", <size_t>sgd[float], <size_t>sgd[double])
+    both("momentum", <size_t>momentum[float], <size_t>momentum[double])
+    both("rmsprop", <size_t>rmsprop[float], <size_t>rmsprop[double])
+    both("adam", <size_t>adam[float], <size_t>adam[double])
+    both("accumulate", <size_t>accumulate[float], <size_t>accumulate[double])
+    both("clear", <size_t>clear[float], <size_t>clear[double])
+    both("dropout", <size_t>dropout[float], <size_t>dropout[double])
+    both("permutation", <size_t>permutation, <size_t>permutation)
+    return table

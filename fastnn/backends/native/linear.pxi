@@ -89,7 +89,7 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
     else:
         whole = FASTNN_LANES_double
         fewest = FASTNN_FEWEST_LANES_double
-    lanes = whole if columns >= whole else fewest
+    lanes = whole if columns > fewest else fewest
 
     if depth == 1:
         b_transposed = False        # one row or one column: stored alike
@@ -104,9 +104,9 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
                 False, add, workspace)
         return False
     if columns < lanes:
-        narrow_product(y, rows, columns, depth, a, a_row, a_step, b, b_transposed, bias, add,
+        narrow_product(y, rows, columns, depth, a, a_row, a_step, b, b_transposed, bias, relu, add,
                        lanes, workspace)
-        return False
+        return relu
 
     b_row = depth if b_transposed else columns
     packed = b_transposed or (columns >= PACK_COLUMNS and rows >= PACK_ROWS)
@@ -172,7 +172,7 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
 
 cdef void narrow_product(real *y, int64_t rows, int64_t columns, int64_t depth,
                          const real *a, int64_t a_row, int64_t a_step,
-                         const real *b, bint b_transposed, const real *bias, bint add,
+                         const real *b, bint b_transposed, const real *bias, bint relu, bint add,
                          int64_t lanes, real *workspace) noexcept nogil:
     """product for fewer columns than lanes: b, bias and y are padded to one vector of columns."""
     cdef real *b_padded = workspace                             # (NARROW_DEPTH, lanes)
@@ -190,7 +190,6 @@ cdef void narrow_product(real *y, int64_t rows, int64_t columns, int64_t depth,
     p.y = y_padded
     p.b_last = p.y_last = p.shared = 0
     p.saved = NULL
-    p.relu = False
     if bias != NULL:
         for j in range(lanes):
             bias_padded[j] = bias[j] if j < columns else <real>0
@@ -206,6 +205,7 @@ cdef void narrow_product(real *y, int64_t rows, int64_t columns, int64_t depth,
             if row == 0 or depth > NARROW_DEPTH:
                 pack(&p, b_padded, b + (k if b_transposed else k * columns),
                      depth if b_transposed else columns, b_transposed, 1, b + columns * depth)
+            p.relu = relu and k + p.depth == depth
             multiply(y, &p)
             p.add = True
             p.bias = NULL

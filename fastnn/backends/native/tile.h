@@ -118,6 +118,7 @@ FASTNN_INLINE void T(tile)(const struct panel *p, int64_t row, const int R, cons
     const REAL *b = (const REAL *)p->b;
     REAL *y = (REAL *)p->y + row * p->y_row;
     const int64_t a_row = p->a_row, a_step = p->a_step, y_row = p->y_row;
+    const REAL *saved = p->saved ? (const REAL *)p->saved + row * p->y_row : NULL;
     int64_t b_at[4], y_at[4];       /* where each vector starts in its row */
     VEC sum[8][4];
 
@@ -128,6 +129,10 @@ FASTNN_INLINE void T(tile)(const struct panel *p, int64_t row, const int R, cons
         UNROLL for (int r = 0; r < R; r++)
             sum[r][v] = start;
     }
+    if (saved)                      /* it arrives while the sums grow */
+        UNROLL for (int r = 0; r < R; r++)
+            UNROLL for (int v = 0; v < V; v++)
+                FASTNN_PREFETCH(saved + r * y_row + y_at[v]);
     for (int64_t k = p->depth; k > 0; k--) {
         VEC b_row[4];
         UNROLL for (int v = 0; v < V; v++)
@@ -148,12 +153,10 @@ FASTNN_INLINE void T(tile)(const struct panel *p, int64_t row, const int R, cons
         UNROLL for (int r = 0; r < R; r++)
             UNROLL for (int v = 0; v < V; v++)
                 sum[r][v] = T(relu)(sum[r][v]);
-    if (p->saved) {
-        const REAL *saved = (const REAL *)p->saved + row * y_row;
+    if (saved)
         UNROLL for (int r = 0; r < R; r++)
             UNROLL for (int v = 0; v < V; v++)
                 sum[r][v] = T(where_positive)(sum[r][v], LOAD(saved + r * y_row + y_at[v]));
-    }
     UNROLL for (int r = 0; r < R; r++)
         UNROLL for (int v = 0; v < V; v++)
             STORE(y + r * y_row + y_at[v], sum[r][v]);
@@ -222,10 +225,13 @@ FASTNN_NOINLINE void T(pack_rows)(const struct panel *p, REAL *packed, const REA
 {
     int64_t k = 0;
     if (p->vectors == 1) {
+        REAL rest[2 * LANES] = {0};     /* the last rows, which a whole vector would overrun */
         for (; k < p->depth && end - b >= LANES; k++, b += b_row, packed += LANES)
             STORE(packed, LOAD(b));
-        for (; k < p->depth; k++, b += b_row, packed += LANES)
-            STORE(packed, T(load_before)(b, end));
+        if (k < p->depth)
+            memcpy(rest, b, (size_t)(end - b) * sizeof(REAL));
+        for (int64_t i = 0; k < p->depth; k++, i += b_row, packed += LANES)
+            STORE(packed, LOAD(rest + i));
         return;
     }
     for (; k < p->depth; k++, b += b_row, packed += 2 * LANES)

@@ -24,6 +24,7 @@
 #define FASTNN_NOINLINE static __attribute__((noinline, unused))
 #define FASTNN_RESTRICT __restrict__
 #define FASTNN_PRAGMA(text) _Pragma(#text)
+#define FASTNN_PREFETCH(address) __builtin_prefetch(address)
 
 /* gcc turns each shuffle by a constant pattern into one or two instructions; clang spells shuffles
  * differently and goes through memory here. */
@@ -111,6 +112,7 @@ FASTNN_VECTOR_KIND(double, double, int64_t, 2)
 #define FASTNN_NOINLINE static
 #define FASTNN_RESTRICT
 #define FASTNN_PRAGMA(text)
+#define FASTNN_PREFETCH(address)
 #define FASTNN_VECTOR_KIND(real, integer) \
     enum { FASTNN_LANES_##real = 1 }; \
     typedef real vec_##real; \

@@ -1,0 +1,333 @@
+"""The native executor: a plan as an array of kernel calls, and the loops that run it.
+
+Built once, for every processor; only the kernels are built per ISA. `Program` is what `native`
+makes of a plan: addresses and sizes are resolved when it is made, so running a step is one call
+through a pointer. Whole epochs run here without Python, the GIL or an allocation.
+"""
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from fastnn.backends.native.control cimport control, kernel
+
+cdef extern from * nogil:
+    """
+    #include <time.h>
+    static double seconds_now(void) {
+        struct timespec now;
+        timespec_get(&now, TIME_UTC);
+        return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    }
+    """
+    double seconds_now()
+
+cdef enum:
+    POINTERS = 24           # of a step at most
+    SIZES = 40
+    CONSTANTS = 8
+
+cdef struct step:
+    kernel run
+    void *p[POINTERS]
+    int64_t n[SIZES]
+    double c[CONSTANTS]
+    int64_t each[SIZES]     # n[which[i]] = each[i] * rows
+    int which[SIZES]
+    int scaled
+
+cdef struct group:
+    int64_t first, updates, last    # steps are first .. updates, updates .. last are the updates
+    int64_t every
+    control *state
+
+cdef struct feed:           # rows of `bytes` bytes, from the caller's array into scratch
+    char *target
+    const char *source
+    int64_t bytes
+
+cdef struct output:
+    const char *source
+    char *target
+    int64_t bytes
+
+
+cdef class Program:
+    """A plan, ready to run. `Job` and arrays are checked by the caller.
+
+    Parameters
+    ----------
+    steps : list of (address, pointers, sizes, constants)
+        `sizes` holds ints, or (each,) for a size that is `each` times the rows.
+    groups : list of (first, updates, last, every, address of the control record)
+    feeds, outputs : list of (address, bytes per row)
+    sums : (address, count) of the accumulators
+    shuffle : address of the kernel that draws the order of an epoch
+    capacity : int
+    """
+    cdef step *steps
+    cdef group *groups
+    cdef feed *feeds
+    cdef output *outputs
+    cdef int64_t step_count, group_count, feed_count, output_count, sum_count, capacity, rows
+    cdef double *sums
+    cdef kernel shuffle
+
+    def __cinit__(self, list steps, list groups, list feeds, list outputs, tuple sums,
+                  size_t shuffle, int64_t capacity):
+        cdef int64_t i
+        cdef size_t address
+        self.steps = <step *>calloc(max(len(steps), 1), sizeof(step))
+        self.groups = <group *>calloc(max(len(groups), 1), sizeof(group))
+        self.feeds = <feed *>calloc(max(len(feeds), 1), sizeof(feed))
+        self.outputs = <output *>calloc(max(len(outputs), 1), sizeof(output))
+        if not (self.steps and self.groups and self.feeds and self.outputs):
+            raise MemoryError("no memory for the steps of a plan")
+        self.step_count = len(steps)
+        self.group_count = len(groups)
+        self.feed_count = len(feeds)
+        self.output_count = len(outputs)
+        for i in range(self.step_count):
+            fill(&self.steps[i], steps[i])
+        for i in range(self.group_count):
+            first, updates, last, every, address = groups[i]
+            self.groups[i] = group(first, updates, last, every, <control *>address)
+        for i in range(self.feed_count):
+            address = feeds[i][0]
+            self.feeds[i].target = <char *>address
+            self.feeds[i].bytes = feeds[i][1]
+        for i in range(self.output_count):
+            address = outputs[i][0]
+            self.outputs[i].source = <const char *>address
+            self.outputs[i].bytes = outputs[i][1]
+        address = sums[0]
+        self.sums = <double *>address
+        self.sum_count = sums[1]
+        self.shuffle = <kernel>shuffle
+        self.capacity = capacity
+        self.rows = -1
+
+    def __dealloc__(self):
+        free(self.steps)
+        free(self.groups)
+        free(self.feeds)
+        free(self.outputs)
+
+    def gradients(self, arrays, int64_t rows, int number, int64_t first_row, int64_t batch_rows):
+        """Forward, loss and backward of one group on one batch."""
+        cdef Py_buffer *views = NULL
+        cdef group g = self.groups[number]
+        try:
+            views = self.open_feeds(arrays)
+            with nogil:
+                memset(self.sums, 0, self.sum_count * sizeof(double))
+                self.set_rows(rows)
+                self.gather(NULL, 0, rows)
+                g.state.batch_rows = batch_rows
+                g.state.first_row = first_row
+                self.run(g.first, g.updates)
+        finally:
+            self.close(views, self.feed_count)
+
+    def update(self, int number):
+        """The updates of one group."""
+        cdef group g = self.groups[number]
+        with nogil:
+            self.run(g.updates, g.last)
+        g.state.iteration += 1
+
+    def train(self, arrays, order, sums, rates, int64_t rows, int64_t batch_size, int64_t epochs,
+              bint shuffled, int64_t epoch, int64_t batch, int64_t past_epochs, double seconds,
+              int64_t max_batches, int64_t max_epochs):
+        """Carry on with a job from (epoch, batch); returns where it stopped."""
+        cdef Py_buffer *views = NULL
+        cdef Py_buffer order_view, sums_view, rates_view
+        cdef const double *table = NULL
+        cdef int64_t batches = (rows + batch_size - 1) // batch_size, opened = 0
+        cdef double deadline
+        try:
+            views = self.open_feeds(arrays)
+            PyObject_GetBuffer(order, &order_view, PyBUF_WRITABLE)
+            opened = 1
+            PyObject_GetBuffer(sums, &sums_view, PyBUF_WRITABLE)
+            opened = 2
+            if rates is not None:
+                PyObject_GetBuffer(rates, &rates_view, PyBUF_SIMPLE)
+                opened = 3
+                table = <const double *>rates_view.buf
+            with nogil:
+                deadline = seconds_now() + seconds
+                while epoch < epochs and max_epochs > 0 and max_batches > 0:
+                    if batch == 0:
+                        self.begin_epoch(<int64_t *>order_view.buf, rows, past_epochs + epoch,
+                                         shuffled)
+                    if table != NULL:
+                        self.set_rate(table[epoch * batches + batch])
+                    self.train_batch(<const int64_t *>order_view.buf, batch * batch_size,
+                                     min(batch_size, rows - batch * batch_size))
+                    batch += 1
+                    max_batches -= 1
+                    if batch == batches:
+                        memcpy(<double *>sums_view.buf + epoch * self.sum_count, self.sums,
+                               self.sum_count * sizeof(double))
+                        batch = 0
+                        epoch += 1
+                        max_epochs -= 1
+                    if seconds_now() > deadline:
+                        break
+        finally:
+            if opened > 0:
+                PyBuffer_Release(&order_view)
+            if opened > 1:
+                PyBuffer_Release(&sums_view)
+            if opened > 2:
+                PyBuffer_Release(&rates_view)
+            self.close(views, self.feed_count)
+        return epoch, batch
+
+    def forward(self, arrays, int64_t rows, results):
+        """Evaluate or predict all rows; `results` are arrays to fill, one per output."""
+        cdef Py_buffer *views = NULL
+        cdef Py_buffer *filled = NULL
+        cdef int64_t start = 0, count, i, opened = 0
+        try:
+            views = self.open_feeds(arrays)
+            filled = <Py_buffer *>calloc(max(self.output_count, 1), sizeof(Py_buffer))
+            if filled == NULL:
+                raise MemoryError("no memory for the outputs of a plan")
+            for i in range(self.output_count):
+                PyObject_GetBuffer(results[i], &filled[i], PyBUF_WRITABLE)
+                self.outputs[i].target = <char *>filled[i].buf
+                opened += 1
+            with nogil:
+                memset(self.sums, 0, self.sum_count * sizeof(double))
+                while start < rows:
+                    count = min(self.capacity, rows - start)
+                    self.set_rows(count)
+                    self.gather(NULL, start, count)
+                    for i in range(self.group_count):
+                        self.run(self.groups[i].first, self.groups[i].updates)
+                    for i in range(self.output_count):
+                        memcpy(self.outputs[i].target + start * self.outputs[i].bytes,
+                               self.outputs[i].source, count * self.outputs[i].bytes)
+                    start += count
+        finally:
+            self.close(filled, opened)
+            self.close(views, self.feed_count)
+
+    cdef Py_buffer *open_feeds(self, arrays) except NULL:
+        """The feeds' sources; at an error those opened so far are closed again."""
+        cdef Py_buffer *views = <Py_buffer *>calloc(max(self.feed_count, 1), sizeof(Py_buffer))
+        cdef int64_t i
+        if views == NULL:
+            raise MemoryError("no memory for the feeds of a plan")
+        for i in range(self.feed_count):
+            try:
+                PyObject_GetBuffer(arrays[i], &views[i], PyBUF_SIMPLE)
+            except BaseException:
+                self.close(views, i)
+                raise
+            self.feeds[i].source = <const char *>views[i].buf
+        return views
+
+    cdef void close(self, Py_buffer *views, int64_t count) noexcept:
+        cdef int64_t i
+        if views == NULL:
+            return
+        for i in range(count):
+            PyBuffer_Release(&views[i])
+        free(views)
+
+    cdef void begin_epoch(self, int64_t *order, int64_t rows, int64_t epoch,
+                          bint shuffled) noexcept nogil:
+        cdef int64_t n[2]
+        cdef void *p[2]
+        memset(self.sums, 0, self.sum_count * sizeof(double))
+        if shuffled:
+            p[0] = order
+            p[1] = &self.groups[0].state.seed
+            n[0] = rows
+            n[1] = epoch
+            self.shuffle(p, n, NULL)
+
+    cdef void train_batch(self, const int64_t *order, int64_t start, int64_t rows) noexcept nogil:
+        cdef int64_t i
+        cdef group *g
+        self.set_rows(rows)
+        self.gather(order, start, rows)
+        for i in range(self.group_count):
+            g = &self.groups[i]
+            g.state.batch_rows = rows
+            g.state.first_row = 0
+            self.run(g.first, g.updates)
+            g.state.step += 1
+            if g.last > g.updates and g.state.step % g.every == 0:
+                self.run(g.updates, g.last)
+                g.state.iteration += 1
+
+    cdef void set_rate(self, double rate) noexcept nogil:
+        cdef int64_t i
+        for i in range(self.group_count):
+            self.groups[i].state.rate = rate
+
+    cdef void set_rows(self, int64_t rows) noexcept nogil:
+        cdef int64_t i
+        cdef int k
+        cdef step *s
+        if rows == self.rows:
+            return
+        self.rows = rows
+        for i in range(self.step_count):
+            s = &self.steps[i]
+            for k in range(s.scaled):
+                s.n[s.which[k]] = s.each[k] * rows
+
+    cdef void gather(self, const int64_t *order, int64_t start, int64_t rows) noexcept nogil:
+        """Rows order[start ...], or start ... without an order, into scratch."""
+        cdef int64_t i, row, size
+        cdef char *target
+        cdef const char *source
+        for i in range(self.feed_count):
+            target = self.feeds[i].target
+            source = self.feeds[i].source
+            size = self.feeds[i].bytes
+            if order == NULL:
+                memcpy(target, source + start * size, rows * size)
+            elif size == 4:         # labels, usually: a call of memcpy would cost more
+                for row in range(rows):
+                    (<int *>target)[row] = (<const int *>source)[order[start + row]]
+            else:
+                for row in range(rows):
+                    memcpy(target + row * size, source + order[start + row] * size, size)
+
+    cdef void run(self, int64_t first, int64_t last) noexcept nogil:
+        cdef int64_t i
+        for i in range(first, last):
+            self.steps[i].run(self.steps[i].p, self.steps[i].n, self.steps[i].c)
+
+
+cdef fill(step *s, tuple described):
+    """Write down one step."""
+    cdef size_t address
+    cdef int i
+    run, pointers, sizes, constants = described
+    if len(pointers) > POINTERS or len(sizes) > SIZES or len(constants) > CONSTANTS:
+        raise ValueError(
+            f"a step has {len(pointers)} operands, {len(sizes)} sizes and {len(constants)} "
+            f"constants; at most {POINTERS}, {SIZES} and {CONSTANTS} are possible"
+        )
+    address = run
+    s.run = <kernel>address
+    s.scaled = 0
+    for i, value in enumerate(pointers):
+        address = value
+        s.p[i] = <void *>address
+    for i, value in enumerate(sizes):
+        if isinstance(value, tuple):
+            s.which[s.scaled] = i
+            s.each[s.scaled] = value[0]
+            s.scaled += 1
+        else:
+            s.n[i] = value
+    for i, value in enumerate(constants):
+        s.c[i] = value

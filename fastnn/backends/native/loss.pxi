@@ -1,0 +1,371 @@
+"""Losses, metrics and penalties: the kernels that fill accumulators, and their gradients.
+
+An accumulator is double: [0] the sum over rows of weight * loss, [1] the sum of the weights. There
+is one weight per `per` rows (a batch row can have several positions); without weights each is 1.
+The formulas of elementwise losses are in losses.h; the ops are described in fastnn/ops/losses.py.
+"""
+
+cdef extern from "losses.h" nogil:
+    double (**loss_sum_float)(const float *p, const float *t, int64_t n) noexcept
+    double (**loss_sum_double)(const double *p, const double *t, int64_t n) noexcept
+    void (**loss_slope_float)(float *dp, const float *p, const float *t, int64_t n, float factor,
+                              int add) noexcept
+    void (**loss_slope_double)(double *dp, const double *p, const double *t, int64_t n,
+                               double factor, int add) noexcept
+    float log_float(float x) noexcept
+    double log_double(double x) noexcept
+    const int UNARY_log
+
+cdef extern from * nogil:
+    """
+    #define SUM_SQUARES(REAL)                                                       \\
+        FASTNN_NOINLINE double sum_squares_##REAL(const REAL *x, int64_t n) {       \\
+            double sum = 0;                                                         \\
+            FASTNN_PRAGMA(omp simd reduction(+ : sum))                              \\
+            for (int64_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];     \\
+            return sum;                                                             \\
+        }
+    SUM_SQUARES(float)
+    SUM_SQUARES(double)
+    """
+    double sum_squares_float(const float *x, int64_t n) noexcept
+    double sum_squares_double(const double *x, int64_t n) noexcept
+
+cdef enum:
+    LOSS_ROWS = 256         # rows whose losses are kept on the stack at once
+
+
+cdef inline real natural_log(real x) noexcept nogil:
+    if real is float:
+        return log_float(x)
+    else:
+        return log_double(x)
+
+
+cdef inline real weight_of(const real *weight, int64_t row, int64_t per) noexcept nogil:
+    return weight[row // per] if weight != NULL else <real>1
+
+
+cdef void elementwise_loss(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [sums, prediction (rows, width), target, weight (rows)], n = [rows, width, function]."""
+    cdef double *sums = <double *>p[0]
+    cdef const real *x = p[1]
+    cdef const real *t = p[2]
+    cdef const real *weight = p[3]
+    cdef int64_t rows = n[0], width = n[1], row
+    cdef double part
+    if weight == NULL:
+        width *= rows
+        sums[1] += <double>rows
+        rows = 1
+    for row in range(rows):
+        if real is float:
+            part = loss_sum_float[n[2]](x, t, width)
+        else:
+            part = loss_sum_double[n[2]](x, t, width)
+        if weight != NULL:
+            part *= <double>weight[row]
+            sums[1] += <double>weight[row]
+        sums[0] += part
+        x += width
+        t += width
+
+
+cdef void elementwise_loss_backward(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [dp (rows, width), prediction, target, weight, scale], n = [rows, width, function, add]."""
+    cdef real *dp = p[0]
+    cdef const real *x = p[1]
+    cdef const real *t = p[2]
+    cdef const real *weight = p[3]
+    cdef double scale = (<double *>p[4])[0]
+    cdef real factor = <real>scale
+    cdef int64_t rows = n[0], width = n[1], row
+    cdef int add = n[3] & 1
+    if weight == NULL:
+        width *= rows
+        rows = 1
+    for row in range(rows):
+        if weight != NULL:
+            factor = weight[row] * <real>scale
+        if real is float:
+            loss_slope_float[n[2]](dp, x, t, width, factor, add)
+        else:
+            loss_slope_double[n[2]](dp, x, t, width, factor, add)
+        dp += width
+        x += width
+        t += width
+
+
+cdef void softmax_crossentropy(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [sums, y (rows, width), z, target, weight], n = [rows, width, sparse, per].
+
+    y = softmax(z), may be z; a row's loss is log(sum(exp(z))) sum(t) - sum(t z), z shifted by its
+    maximum. Rows go through in blocks, so that exp and log fill their vectors with narrow rows.
+    """
+    cdef double *sums = <double *>p[0]
+    cdef real *y = p[1]
+    cdef const real *z = p[2]
+    cdef const int32_t *labels = <const int32_t *>p[3]
+    cdef const real *t = p[3]
+    cdef const real *weight = p[4]
+    cdef int64_t rows = n[0], width = n[1], per = n[3], first = 0, count, i, j
+    cdef int64_t block = min(<int64_t>LOSS_ROWS, max(<int64_t>1, SOFTMAX_BLOCK // width))
+    cdef bint sparse = n[2] != 0
+    cdef real total[LOSS_ROWS]
+    cdef real mass[LOSS_ROWS]       # sum(t)
+    cdef real aligned[LOSS_ROWS]    # sum(t z)
+    cdef real maximum, factor, value
+    cdef double loss, weight_sum = 0, loss_sum = 0
+
+    while first < rows:
+        count = min(block, rows - first)
+        for i in range(count):
+            maximum = row_maximum(z + i * width, width)
+            for j in range(width):
+                y[i * width + j] = z[i * width + j] - maximum
+            if sparse:
+                mass[i] = 1
+                aligned[i] = y[i * width + labels[first + i]]
+            else:
+                mass[i] = 0
+                aligned[i] = 0
+                for j in range(width):
+                    value = t[(first + i) * width + j]
+                    mass[i] += value
+                    if value != <real>0:    # 0 times -inf is 0 here
+                        aligned[i] += value * y[i * width + j]
+        map_line(UNARY, UNARY_exp, y, y, count * width, False)
+        for i in range(count):
+            total[i] = <real>row_sum(<const real *>y + i * width, width)
+            factor = <real>1 / total[i]
+            for j in range(width):
+                y[i * width + j] *= factor
+        map_line(UNARY, UNARY_log, <real *>total, <const real *>total, count, False)
+        for i in range(count):
+            loss = <double>(total[i] * mass[i] - aligned[i])
+            if weight != NULL:
+                value = weight[(first + i) // per]
+                loss *= <double>value
+                weight_sum += <double>value
+            loss_sum += loss
+        first += count
+        y += count * width
+        z += count * width
+    sums[0] += loss_sum
+    sums[1] += weight_sum if weight != NULL else <double>rows
+
+
+cdef void softmax_crossentropy_backward(real **p, const int64_t *n,
+                                        const double *c) noexcept nogil:
+    """p = [dz (rows, width), y, target, weight, scale], n = [rows, width, sparse, per, add].
+
+    dz = (y sum(t) - t) weight scale; dz may be y.
+    """
+    cdef real *dz = p[0]
+    cdef const real *y = p[1]
+    cdef const int32_t *labels = <const int32_t *>p[2]
+    cdef const real *t = p[2]
+    cdef const real *weight = p[3]
+    cdef double scale = (<double *>p[4])[0]
+    cdef real base = <real>scale, factor, mass
+    cdef int64_t rows = n[0], width = n[1], per = n[3], row, j
+    cdef bint sparse = n[2] != 0, add = n[4] & 1
+    for row in range(rows):
+        factor = base * weight_of(weight, row, per)
+        mass = 1 if sparse else <real>row_sum(t, width)
+        if add:
+            for j in range(width):
+                dz[j] += y[j] * (mass * factor)
+        else:
+            for j in range(width):
+                dz[j] = y[j] * (mass * factor)
+        if sparse:
+            dz[labels[row]] -= factor
+        else:
+            for j in range(width):
+                dz[j] -= t[j] * factor
+            t += width
+        dz += width
+        y += width
+
+
+cdef inline real clipped(real q) noexcept nogil:
+    cdef real low = <real>1e-7
+    cdef real high = <real>1 - low
+    return low if q < low else high if q > high else q
+
+
+cdef void crossentropy(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [sums, probabilities (rows, width), target, weight], n = [rows, width, sparse, per]."""
+    cdef double *sums = <double *>p[0]
+    cdef const real *x = p[1]
+    cdef const int32_t *labels = <const int32_t *>p[2]
+    cdef const real *t = p[2]
+    cdef const real *weight = p[3]
+    cdef int64_t rows = n[0], width = n[1], per = n[3], row, j
+    cdef real total, factor
+    cdef double loss
+    for row in range(rows):
+        total = <real>row_sum(x, width)
+        loss = 0
+        if n[2]:
+            loss = -<double>natural_log(clipped(x[labels[row]] / total))
+        else:
+            for j in range(width):
+                loss -= <double>(t[j] * natural_log(clipped(x[j] / total)))
+            t += width
+        factor = weight_of(weight, row, per)
+        sums[0] += loss * <double>factor
+        sums[1] += <double>factor
+        x += width
+
+
+cdef void crossentropy_backward(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [dp (rows, width), probabilities, target, weight, scale], n = [.., sparse, per, add].
+
+    With q = p / sum(p) and dq = -t / q where q is not clipped: dp = (dq - sum(dq q)) / sum(p).
+    """
+    cdef real *dp = p[0]
+    cdef const real *x = p[1]
+    cdef const int32_t *labels = <const int32_t *>p[2]
+    cdef const real *t = p[2]
+    cdef const real *weight = p[3]
+    cdef double scale = (<double *>p[4])[0]
+    cdef int64_t rows = n[0], width = n[1], per = n[3], row, j
+    cdef bint sparse = n[2] != 0, add = n[4] & 1
+    cdef real total, factor, dot, q, dq, target, slope
+    for row in range(rows):
+        total = <real>row_sum(x, width)
+        factor = <real>scale * weight_of(weight, row, per)
+        dot = 0
+        for j in range(width):
+            q = x[j] / total
+            target = (<real>(labels[row] == j)) if sparse else t[j]
+            dot -= target if clipped(q) == q else <real>0
+        for j in range(width):
+            q = x[j] / total
+            target = (<real>(labels[row] == j)) if sparse else t[j]
+            dq = -target / q if clipped(q) == q else <real>0
+            slope = (dq - dot) / total * factor
+            dp[j] = dp[j] + slope if add else slope
+        if not sparse:
+            t += width
+        dp += width
+        x += width
+
+
+cdef void weighted_sum(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [sums, values (rows, width), weight], n = [rows, width]."""
+    cdef double *sums = <double *>p[0]
+    cdef const real *x = p[1]
+    cdef const real *weight = p[2]
+    cdef int64_t rows = n[0], width = n[1], row
+    cdef double factor
+    for row in range(rows):
+        factor = <double>weight_of(weight, row, 1)
+        sums[0] += factor * row_sum(x, width)
+        sums[1] += factor
+        x += width
+
+
+cdef void weighted_sum_backward(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [dvalues (rows, width), values, weight, scale], n = [rows, width, add]."""
+    cdef real *dx = p[0]
+    cdef const real *weight = p[2]
+    cdef double scale = (<double *>p[3])[0]
+    cdef int64_t rows = n[0], width = n[1], row, j
+    cdef real factor
+    for row in range(rows):
+        factor = <real>scale * weight_of(weight, row, 1)
+        if n[2] & 1:
+            for j in range(width):
+                dx[j] += factor
+        else:
+            for j in range(width):
+                dx[j] = factor
+        dx += width
+
+
+cdef void loss_scale(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [scale, mask (count) or NULL, control], c = [factor]: factor / rows or unmasked rows."""
+    cdef const control *state = <const control *>p[2]
+    cdef double rows = <double>state.batch_rows if p[1] == NULL else row_sum(
+        <const real *>p[1], n[0])
+    (<double *>p[0])[0] = c[0] / max(rows, <double>1)
+
+
+cdef void count(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [rows, x, mask (count) or NULL]: rows += count, or the sum of the mask."""
+    (<double *>p[0])[0] += <double>n[0] if p[2] == NULL else row_sum(<const real *>p[2], n[0])
+
+
+cdef void l2_penalty(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [sums, w (count)], n = [count, rows], c = [factor]: rows * factor * sum(w^2), rows."""
+    cdef double *sums = <double *>p[0]
+    cdef double total
+    if real is float:
+        total = sum_squares_float(p[1], n[0])
+    else:
+        total = sum_squares_double(p[1], n[0])
+    sums[0] += <double>n[1] * c[0] * total
+    sums[1] += <double>n[1]
+
+
+cdef inline int64_t largest(const real *x, int64_t width) noexcept nogil:
+    """The place of the first largest value."""
+    cdef int64_t best = 0, j
+    for j in range(1, width):
+        if x[j] > x[best]:
+            best = j
+    return best
+
+
+cdef void categorical_accuracy(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [sums, prediction (rows, width), target, weight], n = [rows, width, sparse, per]."""
+    cdef double *sums = <double *>p[0]
+    cdef const real *x = p[1]
+    cdef const int32_t *labels = <const int32_t *>p[2]
+    cdef const real *t = p[2]
+    cdef const real *weight = p[3]
+    cdef int64_t rows = n[0], width = n[1], per = n[3], row, label
+    cdef double factor, right = 0, total = 0
+    for row in range(rows):
+        label = labels[row] if n[2] else largest(t + row * width, width)
+        factor = <double>weight_of(weight, row, per)
+        right += factor * (largest(x + row * width, width) == label)
+        total += factor
+    sums[0] += right
+    sums[1] += total
+
+
+cdef void binary_accuracy(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [sums, prediction (rows, width), target, weight], n = [rows, width], c = [threshold]."""
+    cdef double *sums = <double *>p[0]
+    cdef const real *x = p[1]
+    cdef const real *t = p[2]
+    cdef const real *weight = p[3]
+    cdef real threshold = <real>c[0]
+    cdef int64_t rows = n[0], width = n[1], row, j, right
+    cdef double factor
+    for row in range(rows):
+        right = 0
+        for j in range(width):
+            right += (<real>(x[j] > threshold)) == t[j]
+        factor = <double>weight_of(weight, row, 1)
+        sums[0] += factor * <double>right
+        sums[1] += factor
+        x += width
+        t += width
+
+
+cdef void confusion_matrix(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [cells (width, width), prediction, target, weight], n = [rows, width, sparse, per]."""
+    cdef double *cells = <double *>p[0]
+    cdef const real *x = p[1]
+    cdef const int32_t *labels = <const int32_t *>p[2]
+    cdef const real *t = p[2]
+    cdef int64_t rows = n[0], width = n[1], row, label
+    for row in range(rows):
+        label = labels[row] if n[2] else largest(t + row * width, width)
+        cells[label * width + largest(x + row * width, width)] += <double>weight_of(
+            <const real *>p[3], row, n[3])
