@@ -23,18 +23,21 @@ class Store:
     """A MODEL block: the values of variables, parameters first, then states.
 
     Models that share a layer share a store. A new model over placed variables makes a new store of
-    everything that their stores held; the older models notice and make new plans.
+    everything that their stores held; the older models notice and make new plans. Its float type
+    is that of the variables, `dtype` only if there are none.
     """
 
-    def __init__(self, variables: Sequence[Variable], dtype: str) -> None:
+    def __init__(self, variables: Sequence[Variable], dtype: str = "float32") -> None:
         old = {id(v.store): v.store for v in variables if v.store is not None}
         everything = [v for store in old.values() for v in store.variables]
         everything += [v for v in variables if v.store is None]
-        for variable in everything:
-            if variable.dtype == "real" and variable.value.dtype.name != dtype:
+        reals = [v for v in everything if v.dtype == "real"]
+        dtype = reals[0].value.dtype.name if reals else dtype
+        for variable in reals:
+            if variable.value.dtype.name != dtype:
                 raise ValueError(
-                    f"{variable.path} is {variable.value.dtype.name} but the model is {dtype}; "
-                    "use one float type for all layers of a model"
+                    f"{reals[0].path} is {dtype}, but {variable.path} is "
+                    f"{variable.value.dtype.name}; use one float type for all layers of a model"
                 )
         self.variables = everything
         self.dtype = dtype

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastnn.engine.memory import zeros
 from fastnn.engine.plan import CONTROL, Buffer, Plan
+from fastnn.ops.contract import Op
 
 
 @dataclass
@@ -82,7 +83,7 @@ class Executor:
     name = ""
 
     def __init__(self, plan: Plan, model: np.ndarray, training: np.ndarray | None = None) -> None:
-        missing = sorted({s.op.name for s in plan.steps} - self.ops())
+        missing = sorted({s.op.name for s in plan.steps if not self.has(s.op)})
         if missing:
             raise NotImplementedError(
                 f"the {self.name} executor has no kernel for: {', '.join(missing)}. "
@@ -109,9 +110,15 @@ class Executor:
         self.lock = threading.RLock()  # one call at a time: the scratch block is shared
 
     @classmethod
-    def ops(cls) -> set[str]:
-        """Names of the ops it has kernels for."""
+    def has(cls, op: Op) -> bool:
+        """Whether it can run an op."""
         raise NotImplementedError
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """A live view of the flat gradient buffer, in the layout of the parameters."""
+        count = self.plan.sizes["parameters"] // np.dtype(self.plan.dtype).itemsize
+        return np.ndarray(count, self.plan.dtype, buffer=self.blocks["training"].data)
 
     def view(self, buffer: Buffer, rows: int | None = None) -> np.ndarray:
         """A live view of a planned buffer, with `rows` rows (its capacity by default)."""

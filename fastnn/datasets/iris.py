@@ -4,15 +4,15 @@ import os
 
 import numpy as np
 
-from fastnn.datasets._split import Split, hold_out_last_fifth
+from fastnn.datasets._split import Split, hold_out_fifth
 
 
 def load_data() -> Split:
     """Load Fisher's iris flowers.
 
     Four measurements in cm (sepal length, sepal width, petal length, petal width) of 50 flowers
-    of each of three species: 0 setosa, 1 versicolor, 2 virginica. The last fifth of each species,
-    in file order, is held out.
+    of each of three species: 0 setosa, 1 versicolor, 2 virginica. The last of every five
+    flowers of each species is held out.
 
     Returns
     -------
@@ -34,4 +34,4 @@ def load_data() -> Split:
     """
     path = os.path.join(os.path.dirname(__file__), "iris.csv")
     table = np.loadtxt(path, delimiter=",", skiprows=1)
-    return hold_out_last_fifth(table[:, :4], table[:, 4].astype(np.int64))
+    return hold_out_fifth(table[:, :4], table[:, 4].astype(np.int64))

@@ -71,22 +71,19 @@ def _total(parts: Sequence[tuple[Tensor, bool]], home: Tensor | None = None) -> 
     """The sum of the parts of a gradient, written into `home` if there is one."""
     if not parts:
         return None
-    first, fresh = parts[0]
     if home is None and len(parts) == 1:
-        return first
-    if not fresh:
-        total: Tensor = emit("copy", first, into=[home])
-    elif home is None:
-        total = first
-    else:
-        total = home
-        _redirect(first, home, add=False)
-    for part, fresh in parts[1:]:
-        if fresh:
-            _redirect(part, total, add=True)
+        return parts[0][0]
+    # Fresh parts are written by nodes that run before the copies made here: they come first.
+    total = home
+    for number, (part, fresh) in enumerate(sorted(parts, key=lambda p: not p[1])):
+        add = number > 0
+        if not fresh:
+            total = emit("copy", part, into=[total])
+            Graph.current().nodes[-1].add[0] = add
+        elif total is None:
+            total = part
         else:
-            emit("copy", part, into=[total])
-            Graph.current().nodes[-1].add[0] = True
+            _redirect(part, total, add)
     return total
 
 

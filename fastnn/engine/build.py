@@ -87,6 +87,7 @@ def build(program: Program, layout: Layout, capacity: int) -> Plan:
         accumulators=tuple(planner.buffer(t) for t in program.accumulators),
         sizes={
             "model": layout.total,
+            "parameters": layout.parameters,
             "training": planner.training if program.mode == "train" else 0,
             "scratch": planner.scratch,
         },

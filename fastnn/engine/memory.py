@@ -71,6 +71,7 @@ class Planner:
         self.scratch = 0
         self._places: dict[Tensor, tuple[str, int]] = {}
         self._roots: dict[Tensor, Tensor] = {}  # a view -> what it looks at
+        self._values: dict[Tensor, int] = {}
         self._moved: set[Tensor] = set()  # inputs whose memory an output took over
 
     def nbytes(self, tensor: Tensor) -> int:
@@ -89,7 +90,9 @@ class Planner:
         """The planned place of a tensor."""
         block, offset = self._place(tensor)
         name = tensor.path if isinstance(tensor, Variable) else tensor.name or tensor.storage
-        return Buffer(name, tensor.shape, self.dtype(tensor), block, offset, self.nbytes(tensor))
+        value = self._values.setdefault(self._root(tensor), len(self._values))
+        size = self.nbytes(tensor)
+        return Buffer(name, tensor.shape, self.dtype(tensor), block, offset, size, value)
 
     def _place(self, tensor: Tensor) -> tuple[str, int]:
         tensor = self._roots.get(tensor, tensor)

@@ -39,7 +39,10 @@ class PlanError(ValueError):
 
 @dataclass(frozen=True)
 class Buffer:
-    """A place in one of the three blocks, at row capacity."""
+    """A place in one of the three blocks, at row capacity.
+
+    `value` numbers what lies there: memory that is used again holds another value.
+    """
 
     name: str
     shape: Shape
@@ -47,6 +50,7 @@ class Buffer:
     block: str
     offset: int
     nbytes: int
+    value: int = 0
 
     @property
     def end(self) -> int:
@@ -119,7 +123,7 @@ class Plan:
     accumulators : tuple of Buffer
         float64 sums over batches, side by side at the start of the scratch block.
     sizes : dict
-        Bytes of the blocks "model", "training", "scratch".
+        Bytes of the blocks "model", "training", "scratch", and of the "parameters" in the first.
     control_offset : int
         Where the control records lie in the training block.
     workspace : Buffer or None
@@ -181,7 +185,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     for index, group in enumerate(plan.groups):
         if len(plan.groups) > 1:
             yield f"group {index}"
-        yield "   step                        bytes    flops  writes <- reads"
+        yield "   step                               bytes     flops  writes <- reads"
         for step in group.steps:
             yield _line(number, step, plan.capacity)
             number += 1
@@ -203,8 +207,8 @@ def _line(number: int, step: Step, capacity: int) -> str:
     targets = {b for b in step.outputs if b is not None}
     reads = ", ".join(str(b) for b in step.inputs if b is not None and b not in targets)
     return (
-        f"{number:2d} {step.name:<24s} {sum(moved.values()):8,d} {flops or '':>8}  {writes} <- {reads}"
-    ).rstrip(" <-")
+        f"{number:2d} {step.name:<30s} {sum(moved.values()):9,d} {flops or '':>9}  {writes} <- {reads}"
+    ).removesuffix(" <- ")
 
 
 # --- validating ----------------------------------------------------------------------------------
@@ -260,15 +264,15 @@ def _conflicts(step: Step, workspace: Buffer | None) -> Iterator[str]:
 
 def _stale_reads(plan: Plan) -> Iterator[str]:
     """Play the plan on a shadow of the scratch block: every read must see its own writer's bytes."""
-    owners: dict[tuple[int, int], str] = {}  # (start, end) -> name of the last writer
+    owners: dict[tuple[int, int], int] = {}  # (start, end) -> the value that lies there
 
     def write(buffer: Buffer) -> None:
         for span in [s for s in owners if s[0] < buffer.end and buffer.offset < s[1]]:
             del owners[span]
-        owners[(buffer.offset, buffer.end)] = buffer.name
+        owners[(buffer.offset, buffer.end)] = buffer.value
 
     def is_whole(buffer: Buffer) -> bool:
-        return (buffer.offset, buffer.end) in owners
+        return owners.get((buffer.offset, buffer.end)) == buffer.value
 
     for buffer in (*plan.accumulators, *plan.feeds):
         if is_whole(buffer) or any(s[0] < buffer.end and buffer.offset < s[1] for s in owners):

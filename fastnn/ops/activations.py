@@ -169,6 +169,7 @@ class Softmax(Op):
     """y = exp(x) / sum(exp(x)) over the last axis, shifted by the largest x (Bridle, 1990)."""
 
     name = "softmax"
+    outputs = ("softmax",)
     may_alias = {0: (0,)}
 
     def define(self, x: Any) -> Any:

@@ -216,7 +216,8 @@ class SoftmaxCrossentropy(_CrossentropySizes, LossOp):
 
     name = "softmax_crossentropy"
     inputs = ("z", "t", "weight?")
-    outputs = ("sums", "p")
+    outputs = ("sums", "softmax")
+    may_alias = {1: (0,)}
 
     def infer(self, z: Tensor, t: Tensor, weight: Tensor | None) -> list[Spec]:
         return [((2,), "float64"), (z.shape, "real")]

@@ -17,7 +17,7 @@ import numpy as np
 from fastnn.backends.base import Executor, Job
 from fastnn.backends.native import executor as _executor
 from fastnn.engine.plan import Buffer, Plan, Step
-from fastnn.ops.contract import registry
+from fastnn.ops.contract import Op
 from fastnn.ops.tensor import Rows
 
 # Best first, with the processor features (Linux names) that each needs.
@@ -81,9 +81,8 @@ class NativeExecutor(Executor):
     _functions: dict[str, list[str]] = {}
 
     @classmethod
-    def ops(cls) -> set[str]:
-        names = {kernel for kernel, _ in cls._table}
-        return {op.name for op in registry().values() if op.kernel in names}
+    def has(cls, op: Op) -> bool:
+        return (op.kernel or op.name, "float32") in cls._table
 
     def __init__(self, plan: Plan, model: np.ndarray, training: np.ndarray | None = None) -> None:
         super().__init__(plan, model, training)

@@ -3,13 +3,15 @@
     activation, activation_backward, softmax, softmax_backward, unary, binary, where
     reduce, copy, gather_rows, scatter_add_rows
 
-The formulas and their vector loops live in formulas.h; the kernels here walk over axes. Arrays have
-up to four axes; strides and offsets count elements, a stride of 0 repeats (broadcasts) an axis.
+The formulas and their vector loops live in formulas.h, sums and maxima of rows in rows.h; the
+kernels here walk over axes. Arrays have up to four axes; strides and offsets count elements, a
+stride of 0 repeats (broadcasts) an axis.
 """
 from libc.string cimport memcpy, memset
 
 cdef extern from "formulas.h" nogil:
     const int BINARY_add
+    const int BINARY_maximum
     void (**forward_float "activation_forward_float")(float *y, const float *x, int64_t n) noexcept
     void (**forward_double "activation_forward_double")(double *y, const double *x,
                                                         int64_t n) noexcept
@@ -26,73 +28,27 @@ cdef extern from "formulas.h" nogil:
                            int64_t a_stride, int64_t b_stride) noexcept
     const int UNARY_exp
 
-# Sums and maxima of one row. Cython cannot write the pragma that lets a reduction vectorise without
-# -ffast-math. Short rows are faster in a plain loop. A sum runs in blocks whose sums are added in
-# double, so that its error does not grow with the length. A NaN wins in maximum.
-cdef extern from * nogil:
-    """
-    #include "vector.h"
-    #include <math.h>
-
-    #define ROW_FUNCTIONS(REAL)                                                              \\
-        static REAL block_sum_##REAL(const REAL *x, int64_t count) {                         \\
-            REAL sum = 0;                                                                    \\
-            if (count < 16) {                                                                \\
-                for (int64_t i = 0; i < count; i++) sum += x[i];                             \\
-            } else {                                                                         \\
-                FASTNN_PRAGMA(omp simd reduction(+ : sum))                                   \\
-                for (int64_t i = 0; i < count; i++) sum += x[i];                             \\
-            }                                                                                \\
-            return sum;                                                                      \\
-        }                                                                                    \\
-        static double row_sum_##REAL(const REAL *x, int64_t count) {                         \\
-            double sum = 0;                                                                  \\
-            for (; count > 1024; count -= 1024, x += 1024) sum += (double)block_sum_##REAL(x, 1024); \\
-            return sum + (double)block_sum_##REAL(x, count);                                         \\
-        }                                                                                    \\
-        static REAL row_dot_##REAL(const REAL *a, const REAL *b, int64_t count) {            \\
-            REAL sum = 0;                                                                    \\
-            if (count < 16) {                                                                \\
-                for (int64_t i = 0; i < count; i++) sum += a[i] * b[i];                      \\
-            } else {                                                                         \\
-                FASTNN_PRAGMA(omp simd reduction(+ : sum))                                   \\
-                for (int64_t i = 0; i < count; i++) sum += a[i] * b[i];                      \\
-            }                                                                                \\
-            return sum;                                                                      \\
-        }                                                                                    \\
-        static REAL row_maximum_##REAL(const REAL *x, int64_t count) {                       \\
-            REAL maximum = -(REAL)INFINITY, unordered = 0;                                   \\
-            if (count < 16) {                                                                \\
-                for (int64_t i = 0; i < count; i++) {                                        \\
-                    maximum = x[i] > maximum ? x[i] : maximum;                               \\
-                    unordered = x[i] != x[i] ? (REAL)1 : unordered;                          \\
-                }                                                                            \\
-            } else {                                                                         \\
-                FASTNN_PRAGMA(omp simd reduction(max : maximum, unordered))                  \\
-                for (int64_t i = 0; i < count; i++) {                                        \\
-                    const REAL is_nan = x[i] != x[i] ? (REAL)1 : (REAL)0;                    \\
-                    maximum = x[i] > maximum ? x[i] : maximum;                               \\
-                    unordered = is_nan > unordered ? is_nan : unordered;                     \\
-                }                                                                            \\
-            }                                                                                \\
-            return unordered > 0 ? (REAL)NAN : maximum;                                      \\
-        }
-    ROW_FUNCTIONS(float)
-    ROW_FUNCTIONS(double)
-    """
+cdef extern from "rows.h" nogil:
+    const int SHORT_ROW
     double row_sum_float(const float *x, int64_t count) noexcept
     double row_sum_double(const double *x, int64_t count) noexcept
     float row_dot_float(const float *a, const float *b, int64_t count) noexcept
     double row_dot_double(const double *a, const double *b, int64_t count) noexcept
     float row_maximum_float(const float *x, int64_t count) noexcept
     double row_maximum_double(const double *x, int64_t count) noexcept
-    double INFINITY
+    bint row_has_nan_float(const float *x, int64_t count) noexcept
+    bint row_has_nan_double(const double *x, int64_t count) noexcept
+    void transpose_square_float(float *y, int64_t y_row, const float *x, int64_t x_row) noexcept
+    void transpose_square_double(double *y, int64_t y_row, const double *x, int64_t x_row) noexcept
+    const int LANES_float "FASTNN_LANES_float"      # numbers in one vector
+    const int LANES_double "FASTNN_LANES_double"
+    const double INFINITY
+    const double NAN
 
 cdef enum:
     CHUNK = 256             # elements of a temporary on the stack
     SOFTMAX_BLOCK = 2048    # elements of the rows that a softmax takes at once: they stay in L1
     SUM_BLOCK = 256         # rows that are summed in float before the sums are added in double
-    TILE = 16               # edge of the squares in which a transposition goes
     ACTIVATION, UNARY       # the two tables of functions of one number
 
 
@@ -182,6 +138,13 @@ cdef inline real row_maximum(const real *x, int64_t count) noexcept nogil:
         return row_maximum_float(x, count)
     else:
         return row_maximum_double(x, count)
+
+
+cdef inline bint row_has_nan(const real *x, int64_t count) noexcept nogil:
+    if real is float:
+        return row_has_nan_float(x, count)
+    else:
+        return row_has_nan_double(x, count)
 
 
 cdef inline double row_sum(const real *x, int64_t count) noexcept nogil:
@@ -312,10 +275,16 @@ cdef inline const real *line(real *chunk, const real *x, int64_t count,
                              int64_t stride) noexcept nogil:
     """x itself where its numbers are neighbours, else a copy of them in chunk."""
     cdef int64_t i
+    cdef real value
     if stride == 1:
         return x
-    for i in range(count):
-        chunk[i] = x[i * stride]
+    if stride == 0:
+        value = x[0]
+        for i in range(count):
+            chunk[i] = value
+    else:
+        for i in range(count):
+            chunk[i] = x[i * stride]
     return chunk
 
 
@@ -367,9 +336,14 @@ cdef inline void put(real *y, int64_t function, double value, int64_t number,
     y[0] = <real>(<double>y[0] + value if add else value)
 
 
+cdef inline double larger(double a, double b) noexcept nogil:
+    """NaN wins."""
+    return a if a > b or a != a else b
+
+
 cdef double reduced(const real *x, const walk *over, bint maximum) noexcept nogil:
     """The sum or maximum of all numbers of the axes `over`."""
-    cdef double total = -INFINITY if maximum else 0, value
+    cdef double total = -INFINITY if maximum else 0
     cdef const real *row
     cdef int64_t i, j, k, m
     for i in range(over.d[0]):
@@ -378,16 +352,15 @@ cdef double reduced(const real *x, const walk *over, bint maximum) noexcept nogi
                 row = x + i * over.a[0] + j * over.a[1] + k * over.a[2]
                 if over.a[3] == 1 and not maximum:
                     total += row_sum(row, over.d[3])
-                elif over.a[3] == 1:
-                    value = row_maximum(row, over.d[3])
-                    total = total if total > value or total != total else value
+                elif over.a[3] == 1 and over.d[3] >= SHORT_ROW:
+                    total = larger(total, NAN if row_has_nan(row, over.d[3])
+                                   else row_maximum(row, over.d[3]))
+                elif maximum:
+                    for m in range(over.d[3]):
+                        total = larger(total, row[m * over.a[3]])
                 else:
                     for m in range(over.d[3]):
-                        value = row[m * over.a[3]]
-                        if not maximum:
-                            total += value
-                        else:
-                            total = total if total > value or total != total else value
+                        total += <double>row[m * over.a[3]]
     return total
 
 
@@ -417,9 +390,7 @@ cdef void maximum_lines(double *total, const real *x, int64_t lines, int64_t str
     for j in range(width):
         part[j] = <real>total[j]
     for i in range(lines):
-        for j in range(width):
-            part[j] = part[j] if part[j] > x[i * stride + j] or part[j] != part[j] \
-                else x[i * stride + j]
+        binary_line(BINARY_maximum, part, part, x + i * stride, width, 1, 1, False)
     for j in range(width):
         total[j] = part[j]
 
@@ -479,26 +450,47 @@ cdef void copy_line(real *y, const real *x, int64_t count, int64_t y_stride, int
             y[i * y_stride] = x[i * x_stride]
 
 
+cdef inline void transpose_square(real *y, int64_t y_row, const real *x,
+                                  int64_t x_row) noexcept nogil:
+    if real is float:
+        transpose_square_float(y, y_row, x, x_row)
+    else:
+        transpose_square_double(y, y_row, x, x_row)
+
+
+cdef void transpose(real *y, const real *x, int64_t rows, int64_t columns, int64_t y_row,
+                    int64_t x_row, bint add) noexcept nogil:
+    """y (rows, columns) = x (columns, rows)^T in squares, with what is left over in lines."""
+    cdef int64_t edge = LANES_float if real is float else LANES_double
+    cdef int64_t i = 0, j, k
+    while i < rows:
+        j = 0
+        while j < columns:
+            if not add and i + edge <= rows and j + edge <= columns:
+                transpose_square(y + i * y_row + j, y_row, x + i + j * x_row, x_row)
+            else:
+                for k in range(i, min(i + edge, rows)):
+                    copy_line(y + k * y_row + j, x + k + j * x_row, min(edge, columns - j), 1,
+                              x_row, add)
+            j += edge
+        i += edge
+
+
 cdef void copy(real **p, const int64_t *n, const double *c) noexcept nogil:
     """y[y_offset ...] (d0, d1, d2, d3) = x[x_offset ...], both with strides."""
     cdef walk w = merged(n, n + 4, n + 8, n + 8)
     cdef real *y
     cdef const real *x
-    cdef bint add = n[14] & 1
-    cdef int64_t i, j, k, start, part, square
-    # A transposition reads across the rows of x: go in squares, whose rows stay in the cache.
-    square = TILE if w.b[3] != 1 and w.b[2] == 1 else w.d[3]
+    cdef int64_t i, j, k
     for i in range(w.d[0]):
         for j in range(w.d[1]):
             y = p[0] + n[12] + i * w.a[0] + j * w.a[1]
             x = p[1] + n[13] + i * w.b[0] + j * w.b[1]
-            start = 0
-            while start < w.d[3]:
-                part = min(square, w.d[3] - start)
+            if w.a[3] == 1 and w.b[2] == 1 and w.d[2] > 1:
+                transpose(y, x, w.d[2], w.d[3], w.a[2], w.b[3], n[14] & 1)
+            else:
                 for k in range(w.d[2]):
-                    copy_line(y + k * w.a[2] + start * w.a[3], x + k * w.b[2] + start * w.b[3],
-                              part, w.a[3], w.b[3], add)
-                start += part
+                    copy_line(y + k * w.a[2], x + k * w.b[2], w.d[3], w.a[3], w.b[3], n[14] & 1)
 
 
 cdef void gather_rows(real **p, const int64_t *n, const double *c) noexcept nogil:

@@ -9,8 +9,6 @@ In each sum the products are added in the order of k, whatever the number of row
 batch has the same bits in any batch. The exception is one single row times a transposed b.
 """
 
-cimport cython
-
 cdef extern from "tile.h" nogil:
     ctypedef struct panel "struct panel":
         int64_t lanes, rows, depth, vectors
@@ -29,9 +27,9 @@ cdef extern from "tile.h" nogil:
     void multiply_float(const panel *p) noexcept
     void multiply_double(const panel *p) noexcept
     void pack_float(const panel *p, float *packed, const float *b, int64_t b_row, bint transposed,
-                    int64_t panels, const float *end) noexcept
+                    const float *end) noexcept
     void pack_double(const panel *p, double *packed, const double *b, int64_t b_row,
-                     bint transposed, int64_t panels, const double *end) noexcept
+                     bint transposed, const double *end) noexcept
     void unpad_float(float *y, const float *padded, int64_t rows, int64_t columns,
                      int64_t lanes) noexcept
     void unpad_double(double *y, const double *padded, int64_t rows, int64_t columns,
@@ -58,28 +56,27 @@ cdef extern from "formulas.h" nogil:
                                         int add) noexcept
 
 cdef enum:
-    DEPTH_BLOCK = 512       # rows of b in one pass: two panels of them stay in the L2 cache
-    PACK_COLUMNS = 512      # from here on packed panels are faster than b's distant rows
-    PACK_ROWS = 32          # ... if so many rows of a share the packing
-    PACK_PANELS = 2         # packed together
+    DEPTH_BLOCK = 1024      # rows of b in one pass: a panel of them stays in the L2 cache
+    PACK_COLUMNS = 768      # from here on a packed panel is faster than b's distant rows
+    PACK_ROWS = 128         # ... if so many rows of a share the packing
     NARROW_ROWS = 64        # narrow_product: rows and depth of what it keeps in the workspace
     NARROW_DEPTH = 128
+    ROWS_AT_ONCE = 384      # rows of y in the cache when the activation passes over them
 
 
-@cython.cdivision(True)
 cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
                   const real *a, bint a_transposed, const real *b, bint b_transposed,
                   const real *bias, const real *saved, bint relu, bint add,
                   real *workspace) noexcept nogil:
     """y (rows, columns) (+)= a (rows, depth) @ b (depth, columns) + bias, then relu or zeros.
 
-    A transposed operand is stored as (depth, rows) or (columns, depth). Returns whether relu, or
-    the zeros where saved <= 0, were applied: only whole vectors of columns get them here.
+    A transposed operand is stored as (depth, rows) or (columns, depth). The zeros are where saved,
+    of y's shape, is <= 0. Returns whether relu or the zeros were applied: not every path does.
     """
     cdef int64_t whole, fewest, lanes
     cdef int64_t a_row = 1 if a_transposed else depth
     cdef int64_t a_step = rows if a_transposed else 1
-    cdef int64_t b_row, left, j, k, panels = 0, used = 0
+    cdef int64_t b_row, left, j, k
     cdef bint packed
     cdef panel p
 
@@ -141,17 +138,11 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
             j = columns - left
             p.y = y + j
             if packed:
-                if used == panels:
-                    used = 0
-                    panels = 1
-                    if not b_transposed and p.y_last == lanes:
-                        panels = min(left // (2 * lanes), <int64_t>PACK_PANELS)
-                    pack(&p, workspace, b + (j * b_row + k if b_transposed else k * b_row + j),
-                         b_row, b_transposed, panels, b + columns * depth)
+                pack(&p, workspace, b + (j * b_row + k if b_transposed else k * b_row + j), b_row,
+                     b_transposed, b + columns * depth)
+                p.b = workspace
                 p.b_row = p.vectors * lanes
                 p.b_last = p.b_row - lanes
-                p.b = workspace + used * p.depth * p.b_row
-                used += 1
             else:
                 p.b = b + k * b_row + j
                 p.b_row = b_row
@@ -204,7 +195,7 @@ cdef void narrow_product(real *y, int64_t rows, int64_t columns, int64_t depth,
             p.a = a + row * a_row + k * a_step
             if row == 0 or depth > NARROW_DEPTH:
                 pack(&p, b_padded, b + (k if b_transposed else k * columns),
-                     depth if b_transposed else columns, b_transposed, 1, b + columns * depth)
+                     depth if b_transposed else columns, b_transposed, b + columns * depth)
             p.relu = relu and k + p.depth == depth
             multiply(y, &p)
             p.add = True
@@ -228,11 +219,11 @@ cdef inline void multiply(const real *tells_type, const panel *p) noexcept nogil
 
 
 cdef inline void pack(const panel *p, real *packed, const real *b, int64_t b_row,
-                      bint transposed, int64_t panels, const real *end) noexcept nogil:
+                      bint transposed, const real *end) noexcept nogil:
     if real is float:
-        pack_float(p, packed, b, b_row, transposed, panels, end)
+        pack_float(p, packed, b, b_row, transposed, end)
     else:
-        pack_double(p, packed, b, b_row, transposed, panels, end)
+        pack_double(p, packed, b, b_row, transposed, end)
 
 
 cdef inline void unpad(real *y, const real *padded, int64_t rows, int64_t columns,
@@ -258,14 +249,6 @@ cdef inline void dots(real *y, const real *a, const real *b, int64_t rows, int64
         dots_double(y, a, b, rows, depth, start, add)
 
 
-cdef inline int64_t rows_at_once(int64_t inputs, int64_t outputs) noexcept nogil:
-    """Rows whose inputs and outputs stay cached, enough of them to be worth packing weights for."""
-    cdef int64_t rows = 384
-    while rows * max(inputs, outputs) < 131072:
-        rows *= 2
-    return rows
-
-
 cdef void linear(real **p, const int64_t *n, const double *c) noexcept nogil:
     """y (rows, n) = activation(x (rows, k) @ w (k, n) + b (n)), or y += x @ w + b."""
     cdef real *y = p[0]
@@ -278,7 +261,7 @@ cdef void linear(real **p, const int64_t *n, const double *c) noexcept nogil:
     cdef int64_t count
 
     while rows > 0:
-        count = min(rows, rows_at_once(inputs, outputs))
+        count = min(rows, <int64_t>ROWS_AT_ONCE)
         done = product(y, count, outputs, inputs, x, False, w, False, b, <const real *>NULL, relu,
                        add, workspace)
         if activation != ACT_linear and not done:
@@ -303,7 +286,7 @@ cdef void linear_dx(real **p, const int64_t *n, const double *c) noexcept nogil:
     cdef int64_t count
 
     while rows > 0:
-        count = min(rows, rows_at_once(inputs, outputs))
+        count = min(rows, <int64_t>ROWS_AT_ONCE)
         done = product(dx, count, inputs, outputs, dy, False, w, True, <const real *>NULL,
                        saved if activation == ACT_relu else NULL, False, add, workspace)
         if activation != ACT_linear and not done:

@@ -22,10 +22,9 @@
 #define FASTNN_TILE_ROWS 6
 #endif
 
-/* What multiply_panel computes. Offsets and steps count elements. The last vector of a panel may
- * start before the end of the one before it (or of the panel before): so any number of columns from
- * one vector up is covered by whole vectors. Columns that two vectors share get the same value
- * twice. */
+/* What multiply_panel computes. Offsets and steps count elements. The last vector of a row of y may
+ * begin before the previous one ends: so whole vectors cover any number of columns that is not less
+ * than their lanes. The columns that two vectors share get the same value twice. */
 struct panel {
     int64_t lanes;                  /* of the vectors: FASTNN_LANES_ of the type, or half of it */
     int64_t rows, depth, vectors;   /* y (rows, vectors) = a (rows, depth) @ b (depth, vectors) */
@@ -37,7 +36,7 @@ struct panel {
     int64_t y_row, y_last;
     const void *bias;               /* NULL, or one row that the sums start from */
     const void *saved;              /* NULL, or as y: the result is 0 where saved <= 0 */
-    int64_t shared;                 /* lanes of a single vector that the panel before has added */
+    int64_t shared;                 /* first lanes of the last vector, added by the panel before */
     int add, relu;
 };
 
@@ -64,39 +63,47 @@ struct panel {
 #endif
 #undef REAL
 
-/* The entries that exist for both widths, chosen by `lanes`. */
+/* The entries that exist for both widths, chosen by `lanes`. Half vectors are for so few columns
+ * that one vector of them is the whole panel. */
 #if defined(FASTNN_HALF_VECTORS)
 enum { FASTNN_FEWEST_LANES_float = FASTNN_LANES_half_float };
 enum { FASTNN_FEWEST_LANES_double = FASTNN_LANES_half_double };
-#define FASTNN_BY_LANES(real, name, lanes, ...) \
-    if ((lanes) == FASTNN_LANES_##real) \
-        name##_##real(__VA_ARGS__); \
-    else \
-        name##_half_##real(__VA_ARGS__)
+#define FASTNN_IS_HALF(real, lanes) ((lanes) == FASTNN_LANES_half_##real)
+#define FASTNN_HALF(name, real) name##_half_##real
 #else
 enum { FASTNN_FEWEST_LANES_float = FASTNN_LANES_float };
 enum { FASTNN_FEWEST_LANES_double = FASTNN_LANES_double };
-#define FASTNN_BY_LANES(real, name, lanes, ...) name##_##real(__VA_ARGS__)
+#define FASTNN_IS_HALF(real, lanes) 0
+#define FASTNN_HALF(name, real) name##_##real
 #endif
 
 #define FASTNN_TILE_ENTRIES(real) \
     FASTNN_INLINE void multiply_##real(const struct panel *p) \
     { \
-        FASTNN_BY_LANES(real, multiply_panel, p->lanes, p); \
+        if (FASTNN_IS_HALF(real, p->lanes)) \
+            FASTNN_HALF(one_vector, real)(p); \
+        else \
+            multiply_panel_##real(p); \
     } \
     FASTNN_INLINE void pack_##real(const struct panel *p, real *packed, const real *b, \
-                                   int64_t b_row, int transposed, int64_t panels, \
-                                   const real *end) \
+                                   int64_t b_row, int transposed, const real *end) \
     { \
-        if (transposed) \
-            FASTNN_BY_LANES(real, pack_columns, p->lanes, p, packed, b, b_row, end); \
+        if (transposed && FASTNN_IS_HALF(real, p->lanes)) \
+            FASTNN_HALF(pack_columns, real)(p, packed, b, b_row, end); \
+        else if (transposed) \
+            pack_columns_##real(p, packed, b, b_row, end); \
+        else if (FASTNN_IS_HALF(real, p->lanes)) \
+            FASTNN_HALF(pack_rows, real)(p, packed, b, b_row, end); \
         else \
-            FASTNN_BY_LANES(real, pack_rows, p->lanes, p, packed, b, b_row, panels, end); \
+            pack_rows_##real(p, packed, b, b_row, end); \
     } \
     FASTNN_INLINE void unpad_##real(real *y, const real *padded, int64_t rows, int64_t columns, \
                                     int64_t lanes) \
     { \
-        FASTNN_BY_LANES(real, unpad_rows, lanes, y, padded, rows, columns); \
+        if (FASTNN_IS_HALF(real, lanes)) \
+            FASTNN_HALF(unpad_rows, real)(y, padded, rows, columns); \
+        else \
+            unpad_rows_##real(y, padded, rows, columns); \
     }
 FASTNN_TILE_ENTRIES(float)
 FASTNN_TILE_ENTRIES(double)
@@ -209,41 +216,37 @@ FASTNN_INLINE void T(multiply_panel)(const struct panel *p)
 /* The vector at `from`, with zeros for what lies at or after `end`: never read. */
 FASTNN_INLINE VEC T(load_before)(const REAL *from, const REAL *end)
 {
-    REAL part[LANES] = {0};
     if (end - from >= LANES)
         return LOAD(from);
+    REAL part[LANES] = {0};
     for (int64_t i = 0; i < end - from; i++)
         part[i] = from[i];
     return LOAD(part);
 }
 
-/* Panels of b (ending at `end`) as consecutive rows of whole vectors. Lanes beyond a row's end hold
- * what follows in b: nobody looks at their sums. Several panels are packed together, because
- * fetching the distant rows of b costs more than copying them. */
+/* The part of b (rows `b_row` apart, ending at `end`) as consecutive rows of whole vectors. Lanes
+ * beyond a row's end hold what follows in b: nobody looks at their sums. */
 FASTNN_NOINLINE void T(pack_rows)(const struct panel *p, REAL *packed, const REAL *b,
-                                  int64_t b_row, int64_t panels, const REAL *end)
+                                  int64_t b_row, const REAL *end)
 {
+    REAL rest[2 * LANES] = {0};         /* the last rows, where a whole vector would run over */
     int64_t k = 0;
-    if (p->vectors == 1) {
-        REAL rest[2 * LANES] = {0};     /* the last rows, which a whole vector would overrun */
-        for (; k < p->depth && end - b >= LANES; k++, b += b_row, packed += LANES)
+    if (p->vectors == 2) {
+        for (; k < p->depth; k++, b += b_row, packed += 2 * LANES) {
             STORE(packed, LOAD(b));
-        if (k < p->depth)
-            memcpy(rest, b, (size_t)(end - b) * sizeof(REAL));
-        for (int64_t i = 0; k < p->depth; k++, i += b_row, packed += LANES)
-            STORE(packed, LOAD(rest + i));
+            STORE(packed + LANES, LOAD(b + p->y_last));
+        }
         return;
     }
-    for (; k < p->depth; k++, b += b_row, packed += 2 * LANES)
-        for (int64_t panel = 0; panel < panels; panel++) {
-            const REAL *from = b + panel * 2 * LANES;
-            REAL *to = packed + panel * p->depth * 2 * LANES;
-            STORE(to, LOAD(from));
-            STORE(to + LANES, LOAD(from + p->y_last));
-        }
+    for (; k < p->depth && end - b >= LANES; k++, b += b_row, packed += LANES)
+        STORE(packed, LOAD(b));
+    if (k < p->depth)
+        memcpy(rest, b, (size_t)(end - b) * sizeof(REAL));
+    for (const REAL *row = rest; k < p->depth; k++, row += b_row, packed += LANES)
+        STORE(packed, LOAD(row));
 }
 
-/* One panel from the transpose of b, whose rows are b's columns. Squares are transposed in
+/* The same from the transpose of b, whose rows are b's columns. Squares are transposed in
  * registers; the last one writes up to LANES - 1 rows too many. */
 FASTNN_NOINLINE void T(pack_columns)(const struct panel *p, REAL *packed, const REAL *b,
                                      int64_t b_row, const REAL *end)

@@ -1,0 +1,49 @@
+"""Keras' vocabulary as a package: a program written for Keras changes its import lines only.
+
+>>> from fastnn import keras
+>>> from fastnn.keras.layers import Dense
+>>> from fastnn.keras.models import Sequential
+
+Every name here is the same object as in fastnn itself.
+"""
+
+import sys
+
+from fastnn import (
+    Input,
+    Model,
+    Sequential,
+    activations,
+    callbacks,
+    datasets,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+    utils,
+)
+from fastnn import model as models
+
+__all__ = [
+    "Input",
+    "Model",
+    "Sequential",
+    "activations",
+    "callbacks",
+    "datasets",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "regularizers",
+    "utils",
+]
+
+# `from fastnn.keras.layers import Dense` finds the module itself, not a copy of its list.
+for _name in __all__:
+    if isinstance(globals()[_name], type(sys)):
+        sys.modules[f"{__name__}.{_name}"] = globals()[_name]
