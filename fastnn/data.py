@@ -31,7 +31,8 @@ def array_of(value: Any, what: str) -> np.ndarray:
         ) from None
     if array.dtype.kind not in "fiub":
         raise ValueError(
-            f"{what} has dtype {array.dtype}, expected numbers; convert it with np.asarray(..., float)"
+            f"{what} has dtype {array.dtype}, expected numbers; "
+            "convert it with np.asarray(..., float)"
         )
     if array.ndim == 0:
         raise ValueError(f"{what} is a single number; pass an array with one row per sample")

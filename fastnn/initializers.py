@@ -182,7 +182,7 @@ def get(identifier: Any) -> Initializer:
     if isinstance(identifier, type) and issubclass(identifier, Initializer):
         return identifier()
     if callable(identifier):
-        return identifier  # type: ignore[no-any-return]
+        return identifier
     by_class = {cls.__name__: cls for cls in _CLASSES.values()}
     if isinstance(identifier, str) and identifier in by_class:
         return by_class[identifier]()

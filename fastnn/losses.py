@@ -54,9 +54,7 @@ class _Elementwise(Loss):
     function = ""
 
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
-        return emit(  # type: ignore[no-any-return]
-            "elementwise_loss", y_pred, y_true, weight, function=self.function
-        )
+        return emit("elementwise_loss", y_pred, y_true, weight, function=self.function)
 
 
 class MeanSquaredError(_Elementwise):
@@ -104,7 +102,7 @@ class BinaryCrossentropy(Loss):
         z = y_pred if self.from_logits else _made_by(y_pred, "activation", activation="sigmoid")
         function = "binary_crossentropy" if z is None else "binary_crossentropy_logits"
         p = y_pred if z is None else z
-        return emit("elementwise_loss", p, y_true, weight, function=function)  # type: ignore[no-any-return]
+        return emit("elementwise_loss", p, y_true, weight, function=function)
 
 
 class CategoricalCrossentropy(Loss):
@@ -140,8 +138,8 @@ class CategoricalCrossentropy(Loss):
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         z = y_pred if self.from_logits else _made_by(y_pred, "softmax")
         if z is not None:
-            return emit("softmax_crossentropy", z, y_true, weight)[0]  # type: ignore[no-any-return]
-        return emit("crossentropy", y_pred, y_true, weight)  # type: ignore[no-any-return]
+            return emit("softmax_crossentropy", z, y_true, weight)[0]
+        return emit("crossentropy", y_pred, y_true, weight)
 
 
 class SparseCategoricalCrossentropy(CategoricalCrossentropy):
@@ -207,4 +205,3 @@ def get(identifier: Any) -> Loss:
     if isinstance(identifier, str) and identifier in names:
         return names[identifier]()
     return choose("loss", identifier, _CLASSES)()
-

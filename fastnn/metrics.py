@@ -55,7 +55,7 @@ class CategoricalAccuracy(_Mean):
     """How often the largest prediction is the class of a one-hot target."""
 
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
-        return emit("categorical_accuracy", y_pred, y_true, weight)  # type: ignore[no-any-return]
+        return emit("categorical_accuracy", y_pred, y_true, weight)
 
 
 class SparseCategoricalAccuracy(CategoricalAccuracy):
@@ -87,9 +87,7 @@ class BinaryAccuracy(_ElementMean):
         self.threshold = float(threshold)
 
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
-        return emit(  # type: ignore[no-any-return]
-            "binary_accuracy", y_pred, y_true, weight, threshold=self.threshold
-        )
+        return emit("binary_accuracy", y_pred, y_true, weight, threshold=self.threshold)
 
 
 class MeanSquaredError(_ElementMean):
@@ -107,7 +105,7 @@ class MeanAbsoluteError(_ElementMean):
 
 
 class Accuracy(Metric):
-    """"accuracy": becomes the binary, categorical or sparse one, by loss and output shape."""
+    """The binary, categorical or sparse accuracy, whichever fits loss and output shape."""
 
     def resolve(self, loss: losses.Loss, y_pred_shape: Any) -> Metric:
         """The accuracy that fits, under this metric's name."""
@@ -133,7 +131,7 @@ class ConfusionMatrix(Metric):
         self.target = "labels" if sparse else "like"
 
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
-        return emit("confusion_matrix", y_pred, y_true, weight)  # type: ignore[no-any-return]
+        return emit("confusion_matrix", y_pred, y_true, weight)
 
     def result(self, sums: np.ndarray, y_pred_shape: Any) -> np.ndarray:
         classes = y_pred_shape[-1]

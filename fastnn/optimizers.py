@@ -36,7 +36,7 @@ class Optimizer:
 
     def __init__(
         self,
-        learning_rate: float,
+        learning_rate: float = 0.001,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
         **unsupported: Any,
@@ -78,7 +78,9 @@ class Optimizer:
             number = math.nan
         if not low <= number < below:
             limits = f"of {low:g} or more" + (f" and below {below:g}" if below < math.inf else "")
-            raise ValueError(f"{type(self).__name__}: {name} must be a number {limits}, got {value!r}")
+            raise ValueError(
+                f"{type(self).__name__}: {name} must be a number {limits}, got {value!r}"
+            )
         return number
 
 

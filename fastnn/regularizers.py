@@ -37,7 +37,7 @@ class L2(Regularizer):
         self.l2 = float(l2)
 
     def penalty(self, weight: Tensor, rows: Tensor) -> Tensor:
-        return emit("l2_penalty", weight, rows, factor=self.l2)  # type: ignore[no-any-return]
+        return emit("l2_penalty", weight, rows, factor=self.l2)
 
 
 def get(identifier: Any) -> Regularizer | None:

@@ -19,6 +19,7 @@ from fastnn.engine.build import build
 from fastnn.engine.memory import aligned, zeros
 from fastnn.engine.plan import CONTROL, Plan
 from fastnn.engine.trace import Head, Sum, trace
+from fastnn.ops.tensor import at_rows, concrete, count
 from fastnn.utils import as_list, unlist
 
 PLANS_KEPT = 8  # executors of recent shapes and modes; each has a scratch block of its own
@@ -128,8 +129,10 @@ class Trainable:
             value = settings[key]
             if not several and value is not None and not isinstance(value, dict):
                 value = [as_list(value)]
-            elif several and isinstance(value, list) and not any(
-                isinstance(v, list) or v is None for v in value
+            elif (
+                several
+                and isinstance(value, list)
+                and not any(isinstance(v, list) or v is None for v in value)
             ):
                 value = [[v] for v in value] if len(value) == len(names) else [value] * len(names)
             lists[key] = [as_list(v) for v in data.per_output(value, names, key)]
@@ -236,7 +239,9 @@ class Trainable:
                     block[target : target + n] = self._training[source : source + n]
             source = sections * old_size
             n = CONTROL.itemsize
-            block[plan.control_offset : plan.control_offset + n] = self._training[source : source + n]
+            block[plan.control_offset : plan.control_offset + n] = self._training[
+                source : source + n
+            ]
         self._training, self._training_store = block, self.store
         return block
 
@@ -390,7 +395,8 @@ class Trainable:
             logs = self._results(sums, job.sums[epoch])
             shown_epoch = epoch + initial_epoch
             if validation is not None and (shown_epoch + 1) % validation_freq == 0:
-                checked = self._evaluate(*validation, check_batch)
+                feeds_, weighted_ = validation
+                checked = self._evaluate(feeds_, weighted_, check_batch)
                 logs |= {f"val_{key}": value for key, value in checked.items()}
             history.add(shown_epoch, logs)
             progress.end_epoch(shown_epoch, logs)
@@ -530,7 +536,8 @@ class Trainable:
                 raise ValueError(f"evaluate: {name}={value!r} is not supported; leave it out")
         batch_size = data.whole(ROWS_AT_ONCE if batch_size is None else batch_size, "batch_size")
         self._require_ready("evaluate", x=x)
-        logs = self._evaluate(*self._feeds(x, y, sample_weight), batch_size)
+        feeds, weighted = self._feeds(x, y, sample_weight)
+        logs = self._evaluate(feeds, weighted, batch_size)
         return logs if return_dict else unlist(logs.values())
 
     def predict(
@@ -570,7 +577,7 @@ class Trainable:
         feeds = self._input_feeds(x)
         rows = len(feeds[0])
         executor, _ = self._executor("predict", min(batch_size, rows), ())
-        outputs = [np.empty((rows, *b.shape[1:]), b.dtype) for b in executor.plan.outputs]
+        outputs = [np.empty(concrete(b.shape, rows), b.dtype) for b in executor.plan.outputs]
         executor.predict(feeds, rows, outputs)
         return unlist(outputs)
 
@@ -614,7 +621,7 @@ def _parts(sums: Sequence[Sum], values: np.ndarray) -> Iterator[tuple[Sum, np.nd
     """Each accumulator's share of the flat array of all of them."""
     start = 0
     for entry in sums:
-        stop = start + int(np.prod(entry.tensor.shape, dtype=int))
+        stop = start + at_rows(count(entry.tensor.shape), 1)
         yield entry, values[start:stop]
         start = stop
 
@@ -663,5 +670,3 @@ def _callbacks(callbacks: Any) -> list[Callback]:
 def _call(hooks: Sequence[Callback], name: str, *args: Any) -> None:
     for callback in hooks:
         getattr(callback, name)(*args)
-
-

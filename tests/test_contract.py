@@ -41,7 +41,7 @@ def executor_of(program, store, capacity, executor="reference", training=None):
     return backends.get(executor)(plan, store.block, training)
 
 
-# --- a shared layer that feeds two outputs with two losses ----------------------------------------
+# --- a shared layer that feeds two outputs with two losses ---
 
 
 @pytest.mark.parametrize("backend", EXECUTORS)
@@ -84,7 +84,7 @@ def test_shared_layer_with_two_losses(backend):
         np.testing.assert_allclose((before - after) / 0.1, expected, rtol=1e-6, atol=1e-8)
 
 
-# --- batch normalisation ---------------------------------------------------------------------------
+# --- batch normalisation ---
 
 
 class BatchNorm(Layer):
@@ -160,13 +160,17 @@ def test_gradient_through_batch_statistics(backend):
         assert step[index] == pytest.approx(slope, rel=1e-6, abs=1e-9)
 
 
-# --- a stateful, masked LSTM over batches of different length --------------------------------------
+# --- a stateful, masked LSTM over batches of different length ---
 
 UNITS, FEATURES, ROWS = 3, 2, 4
 
 
 def lstm_variables(rng):
-    shapes = {"kernel": (FEATURES, 4 * UNITS), "recurrent": (UNITS, 4 * UNITS), "bias": (4 * UNITS,)}
+    shapes = {
+        "kernel": (FEATURES, 4 * UNITS),
+        "recurrent": (UNITS, 4 * UNITS),
+        "bias": (4 * UNITS,),
+    }
     made = {name: Variable(rng.normal(size=shape), name) for name, shape in shapes.items()}
     for name in ("h", "c"):
         made[name] = Variable(np.zeros((ROWS, UNITS)), name, trainable=False, storage="state")
@@ -186,9 +190,7 @@ def lstm_program(made, steps):
             on = ops.slice_(mask, [None, (t, t + 1)])
             gates = ops.linear(now, made["kernel"], made["bias"])
             gates = ops.add(gates, ops.matmul(h, made["recurrent"]))
-            i, f, g, o = (
-                ops.slice_(gates, [None, (k * UNITS, (k + 1) * UNITS)]) for k in range(4)
-            )
+            i, f, g, o = (ops.slice_(gates, [None, (k * UNITS, (k + 1) * UNITS)]) for k in range(4))
             i, f, o = (ops.apply_activation("sigmoid", part) for part in (i, f, o))
             g = ops.apply_activation("tanh", g)
             fresh_c = ops.add(ops.multiply(f, c), ops.multiply(i, g))
@@ -262,7 +264,7 @@ def test_stateful_masked_lstm_over_batches_of_different_length(executor):
         weights = [made[n].numpy() for n in ("kernel", "recurrent", "bias")]
 
 
-# --- a GAN: two groups, the discriminator frozen in the generator's step ---------------------------
+# --- a GAN: two groups, the discriminator frozen in the generator's step ---
 
 
 def gan_program(made):
@@ -347,7 +349,7 @@ def test_gan_as_two_groups(executor):
     assert list(machine.control["iteration"]) == [6, 6]
 
 
-# --- contrastive divergence: a plan that does not come from differentiation ------------------------
+# --- contrastive divergence: a plan that does not come from differentiation ---
 
 
 class ContrastiveDivergence(Op):
@@ -409,9 +411,7 @@ def test_contrastive_divergence_for_a_small_rbm():
     machine = executor_of(Program("train", [section], [v]), store, 64)
     data = rng.integers(0, 2, (64, 3)).astype(float)
     expected = expected_divergence(data, *(m.value for m in made))
-    gradients = [
-        b for b in machine.plan.groups[0].steps[0].outputs if b is not None
-    ]
+    gradients = [b for b in machine.plan.groups[0].steps[0].outputs if b is not None]
     samples = []
     for step in range(800):  # the weights stand still: many draws of one update
         machine.control["step"] = step
@@ -439,7 +439,7 @@ def test_an_op_without_a_native_kernel_is_an_error_that_names_both():
         executor_of(Program("train", [section], [v]), store, 4, "native")
 
 
-# --- gradient accumulation -------------------------------------------------------------------------
+# --- gradient accumulation ---
 
 
 @pytest.mark.parametrize("backend", EXECUTORS)
@@ -465,7 +465,7 @@ def test_accumulation_averages_the_gradients_of_its_steps(backend):
     np.testing.assert_allclose(model.get_weights()[1], b, rtol=1e-12)
 
 
-# --- two machines that share a batch ---------------------------------------------------------------
+# --- two machines that share a batch ---
 
 
 def machine_for(backend, seed):
@@ -518,7 +518,7 @@ def test_two_machines_do_what_one_does(backend):
                 np.testing.assert_allclose(mine, theirs, atol=2e-5)
 
 
-# --- several plans over one MODEL block ------------------------------------------------------------
+# --- several plans over one MODEL block ---
 
 
 def test_models_that_share_a_layer_share_its_weights():

@@ -94,10 +94,15 @@ class Executor:
         for block, array in (("model", model), ("training", training)):
             if array.nbytes < plan.sizes[block]:
                 raise ValueError(
-                    f"the {block} block has {array.nbytes} bytes, the plan needs {plan.sizes[block]}"
+                    f"the {block} block has {array.nbytes} bytes, "
+                    f"the plan needs {plan.sizes[block]}"
                 )
         self.plan = plan
-        self.blocks = {"model": model, "training": training, "scratch": zeros(plan.sizes["scratch"])}
+        self.blocks = {
+            "model": model,
+            "training": training,
+            "scratch": zeros(plan.sizes["scratch"]),
+        }
         self.accumulators = np.ndarray(
             plan.accumulator_count, np.float64, buffer=self.blocks["scratch"].data
         )

@@ -124,7 +124,7 @@ class ReferenceExecutor(Executor):
         for step in steps:
             inputs = [None if b is None else self.view(b, rows) for b in step.inputs]
             if step.op.control:
-                inputs.append(self.control[group])  # type: ignore[arg-type]
+                inputs.append(self.control[group])
             made = step.op.define(*inputs, **step.attrs)
             if len(step.outputs) == 1:
                 made = (made,)

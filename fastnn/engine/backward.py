@@ -32,8 +32,7 @@ def differentiate(
             graph.scope = node.scope
             is_loss = any(out in scales for out in node.outputs)
             grads = [
-                scales[out] if out in scales else _total(parts.pop(out, []))
-                for out in node.outputs
+                scales[out] if out in scales else _total(parts.pop(out, [])) for out in node.outputs
             ]
             wants = [t is not None and t in needed for t in node.inputs]
             if not any(wants) or (not is_loss and all(g is None for g in grads)):
@@ -114,4 +113,4 @@ def gradient_of(parameter: Tensor) -> Tensor:
     Ops that write gradients themselves (contrastive divergence, say) are given it as an output.
     """
     name = f"d {getattr(parameter, 'path', parameter.name)}"
-    return Tensor(parameter.shape, "real", name, "gradient", parameter)  # type: ignore[arg-type]
+    return Tensor(parameter.shape, "real", name, "gradient", parameter)

@@ -64,10 +64,10 @@ def build(program: Program, layout: Layout, capacity: int) -> Plan:
         fuse(section.graph, program.outputs)
         updates.append(_updates(section, number, layout, slots))
     planner = Planner(layout, capacity, len(program.sections), slots)
-    nodes = [n for s, u in zip(program.sections, updates, strict=True) for n in (*s.graph.nodes, *u)]
-    left = set(
-        planner.place_scratch(nodes, program.feeds, program.outputs, program.accumulators)
-    )
+    nodes = [
+        n for s, u in zip(program.sections, updates, strict=True) for n in (*s.graph.nodes, *u)
+    ]
+    left = set(planner.place_scratch(nodes, program.feeds, program.outputs, program.accumulators))
     groups = [
         Group(
             tuple(_step(n, planner) for n in section.graph.nodes if n in left),

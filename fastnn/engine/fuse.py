@@ -35,7 +35,9 @@ def _share_softmax(graph: Graph) -> None:
             other.inputs = [theirs if t is ours else t for t in other.inputs]
         loss.outputs[1] = theirs
         theirs.node = loss
-        graph.nodes.remove(loss)  # its target and weight are feeds: it can run where the softmax did
+        graph.nodes.remove(
+            loss
+        )  # its target and weight are feeds: it can run where the softmax did
         graph.nodes[graph.nodes.index(node)] = loss
 
 

@@ -171,7 +171,7 @@ class Planner:
     def _dying_input(
         self, node: Node, output: int, time: int, last: dict[Tensor, int]
     ) -> Tensor | None:
-        """An input whose memory this output may have: allowed, same size, read here for the last time."""
+        """An input whose memory this output may have: allowed, same size, not read again."""
         for j in node.op.may_alias.get(output, ()):
             given = node.inputs[j]
             if given is None:

@@ -182,21 +182,22 @@ def _lines(plan: Plan) -> Iterator[str]:
         if buffers:
             yield f"{name}: " + ", ".join(map(str, buffers))
     number = 0
+    width = max((len(step.name) for step in plan.steps), default=4)
     for index, group in enumerate(plan.groups):
         if len(plan.groups) > 1:
             yield f"group {index}"
-        yield "   step                               bytes     flops  writes <- reads"
+        yield f"   {'step':<{width}} {'bytes':>10} {'flops':>10}  writes <- reads"
         for step in group.steps:
-            yield _line(number, step, plan.capacity)
+            yield _line(number, step, plan.capacity, width)
             number += 1
         if group.updates:
             yield "   update, every " + ("batch" if group.every == 1 else f"{group.every} batches")
         for step in group.updates:
-            yield _line(number, step, plan.capacity)
+            yield _line(number, step, plan.capacity, width)
             number += 1
 
 
-def _line(number: int, step: Step, capacity: int) -> str:
+def _line(number: int, step: Step, capacity: int, width: int) -> str:
     moved = {(b.block, b.offset): b.nbytes for b in (*step.outputs, *step.inputs) if b is not None}
     flops = at_rows(step.flops, capacity)
     writes = ", ".join(
@@ -206,9 +207,8 @@ def _line(number: int, step: Step, capacity: int) -> str:
     )
     targets = {b for b in step.outputs if b is not None}
     reads = ", ".join(str(b) for b in step.inputs if b is not None and b not in targets)
-    return (
-        f"{number:2d} {step.name:<30s} {sum(moved.values()):9,d} {flops or '':>9}  {writes} <- {reads}"
-    ).removesuffix(" <- ")
+    cost = f"{sum(moved.values()):10,} {f'{flops:,}' if flops else '':>10}"
+    return f"{number:2d} {step.name:<{width}} {cost}  {writes} <- {reads}".removesuffix(" <- ")
 
 
 # --- validating ----------------------------------------------------------------------------------
@@ -263,7 +263,7 @@ def _conflicts(step: Step, workspace: Buffer | None) -> Iterator[str]:
 
 
 def _stale_reads(plan: Plan) -> Iterator[str]:
-    """Play the plan on a shadow of the scratch block: every read must see its own writer's bytes."""
+    """Play the plan on a shadow of scratch: every read must see its own writer's bytes."""
     owners: dict[tuple[int, int], int] = {}  # (start, end) -> the value that lies there
 
     def write(buffer: Buffer) -> None:
@@ -281,7 +281,10 @@ def _stale_reads(plan: Plan) -> Iterator[str]:
     for number, step in enumerate(plan.steps):
         for buffer in step.inputs:
             if buffer is not None and buffer.block == "scratch" and not is_whole(buffer):
-                yield f"step {number} ({step.name}) reads {buffer}, which is not written or was overwritten"
+                yield (
+                    f"step {number} ({step.name}) reads {buffer}, which is not written or was "
+                    "overwritten"
+                )
         for buffer, add in zip(step.outputs, step.add, strict=True):
             if buffer is None or buffer.block != "scratch":
                 continue

@@ -82,10 +82,13 @@ def trace(
         for head, y_pred in zip(heads, outputs, strict=True):
             _add_head(program, sums, head, y_pred)
         if mode == "train":
-            section.losses = [(s.tensor, _scale(s, outputs, heads)) for s in sums if s.kind == "loss"]
+            section.losses = [
+                (s.tensor, _scale(s, outputs, heads)) for s in sums if s.kind == "loss"
+            ]
         for variable in model.trainable_variables:
             if variable.regularizer is not None:
                 penalty = variable.regularizer.penalty(variable, inputs[0])
+                penalty.name = f"{variable.path} penalty"
                 sums.append(Sum("penalty", penalty))
                 section.losses.append((penalty, None))
     if mode == "train":
@@ -103,7 +106,7 @@ def _add_head(program: Program, sums: list[Sum], head: Head, y_pred: Tensor) -> 
     head.loss.check(y_pred)
     labels = head.loss.target == "labels"
     shape = y_pred.shape[:-1] if labels else y_pred.shape
-    y_true = Tensor(shape, "int32" if labels else "real", f"{head.name}/y", "feed")
+    y_true = Tensor(shape, "int32" if labels else "real", f"{head.name}/target", "feed")
     program.feeds.append(y_true)
     weight = None
     if head.weighted:
@@ -115,6 +118,7 @@ def _add_head(program: Program, sums: list[Sum], head: Head, y_pred: Tensor) -> 
     rows = emit("count", y_pred, y_pred.mask)
     sums.append(Sum("rows", rows, head))
     total = head.loss.sums(y_true, y_pred, weight)
+    total.name = f"{head.name}/loss"
     positions = 1 if y_pred.mask is None else at_rows(count(y_pred.mask.shape), 1)
     elements = head.loss.elements(y_pred) // positions
     sums.append(Sum("loss", total, head, head.loss, y_pred.shape, elements))
@@ -127,9 +131,9 @@ def _add_head(program: Program, sums: list[Sum], head: Head, y_pred: Tensor) -> 
                 f"metric {metric.name!r} and loss {head.loss.name!r} read y_true differently: "
                 "one as class indices, the other not; choose their sparse or one-hot forms alike"
             )
-        sums.append(
-            Sum("metric", metric.sums(y_true, y_pred, used), head, metric, _after(y_pred, used))
-        )
+        total = metric.sums(y_true, y_pred, used)
+        total.name = f"{head.name}/{metric.name}"
+        sums.append(Sum("metric", total, head, metric, _after(y_pred, used)))
     Graph.current().scope = ""
 
 
@@ -141,7 +145,7 @@ def _scale(entry: Sum, outputs: Sequence[Tensor], heads: Sequence[Head]) -> Tens
     Graph.current().scope = head.name
     scale = emit("loss_scale", mask, factor=head.factor / entry.elements)
     Graph.current().scope = ""
-    return scale  # type: ignore[no-any-return]
+    return scale
 
 
 def _after(y_pred: Tensor, weight: Tensor | None) -> Shape:

@@ -1,6 +1,7 @@
-"""The main job: handwritten digits, trained and tested in a second. `python -m fastnn.examples.digits`.
+"""The main job: handwritten digits, trained and tested in a second.
 
-Prints the plan that the model became, and the accuracy on digits that were held out.
+`python -m fastnn.examples.digits` prints the plan that the model became, and the accuracy on
+digits that were held out.
 """
 
 import fastnn

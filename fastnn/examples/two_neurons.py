@@ -1,7 +1,7 @@
-"""One step of back propagation, small enough to check by hand. `python -m fastnn.examples.two_neurons`.
+"""One step of back propagation, small enough to check by hand.
 
-A ReLU neuron with two inputs feeds a linear neuron; squared error, gradient descent at rate 0.2.
-For x = (10, 20), target 4:
+`python -m fastnn.examples.two_neurons`: a ReLU neuron with two inputs feeds a linear neuron; squared
+error, gradient descent at rate 0.2. For x = (10, 20), target 4:
 
     forward     h = relu(0.01 * 10 + 0.02 * 20 + 0.2) = 0.7
                 y = 0.03 * 0.7 + 0.3 = 0.321
@@ -35,7 +35,10 @@ def main():
         model.train_on_batch([x], [target])
         weights = [w.ravel() for w in model.get_weights()]
         history.append(np.concatenate(weights))
-        print(f"after {x} -> {target}: w1 {weights[0]}, b1 {weights[1]}, w2 {weights[2]}, b2 {weights[3]}")
+        print(
+            f"after {x} -> {target}: w1 {weights[0]}, b1 {weights[1]}, "
+            f"w2 {weights[2]}, b2 {weights[3]}"
+        )
     return history
 
 

@@ -58,7 +58,9 @@ class Layer:
         input_dim: int | None = None,
     ) -> None:
         if name is not None and (not isinstance(name, str) or not name):
-            raise ValueError(f"{type(self).__name__}: name must be a non-empty string, got {name!r}")
+            raise ValueError(
+                f"{type(self).__name__}: name must be a non-empty string, got {name!r}"
+            )
         if dtype is not None and dtype not in config.FLOAT_TYPES:
             raise ValueError(
                 f"{type(self).__name__}: dtype must be one of {', '.join(config.FLOAT_TYPES)}, "
@@ -238,7 +240,9 @@ class Layer:
     def _output_specs(self, inputs: Any) -> list[Tensor]:
         with Graph():
             copies = [
-                [_stand_in(t) for t in given] if isinstance(given, (list, tuple)) else _stand_in(given)
+                [_stand_in(t) for t in given]
+                if isinstance(given, (list, tuple))
+                else _stand_in(given)
                 for given in inputs
             ]
             return as_list(self.emit(copies, False))

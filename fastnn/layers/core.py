@@ -162,7 +162,7 @@ class Dense(Layer):
                 f"layer {self.name!r} (Dense) was built for {self.kernel.shape[0]} features, got "
                 f"{inputs.shape[-1]} (input shape {inputs.shape})"
             )
-        return self.activation(ops.linear(inputs, self.kernel, self.bias))  # type: ignore[no-any-return]
+        return self.activation(ops.linear(inputs, self.kernel, self.bias))
 
 
 class Activation(Layer):
@@ -180,7 +180,7 @@ class Activation(Layer):
         self.activation = activations.get(activation)
 
     def call(self, inputs: Tensor) -> Tensor:
-        return self.activation(inputs)  # type: ignore[no-any-return]
+        return self.activation(inputs)
 
 
 class Dropout(Layer):
@@ -214,7 +214,7 @@ class Dropout(Layer):
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
             return inputs
-        return ops.dropout(inputs, self.rate, Graph.current().stream(), self.seed)  # type: ignore[no-any-return]
+        return ops.dropout(inputs, self.rate, Graph.current().stream(), self.seed)
 
 
 class Flatten(Layer):
@@ -240,7 +240,7 @@ class Rescaling(Layer):
     def __init__(self, scale: float, offset: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for name, value in (("scale", scale), ("offset", offset)):
-            if not np.isscalar(value) or not np.isfinite(value):  # type: ignore[arg-type]
+            if not np.isscalar(value) or not np.isfinite(value):
                 raise ValueError(f"Rescaling: {name} must be a finite number, got {value!r}")
         self.scale, self.offset = float(scale), float(offset)
 

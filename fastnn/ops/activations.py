@@ -123,8 +123,8 @@ def apply_activation(name: str, x: Tensor) -> Tensor:
     if name == "linear":
         return x
     if name == "softmax":
-        return emit("softmax", x)  # type: ignore[no-any-return]
-    return emit("activation", x, activation=name, name=name)  # type: ignore[no-any-return]
+        return emit("softmax", x)
+    return emit("activation", x, activation=name, name=name)
 
 
 @register
@@ -206,5 +206,3 @@ def rows_and_width(x: Tensor) -> tuple[Size, int]:
     assert width is not None
     leading = count(x.shape[:-1]) if x.rank > 1 else count(x.shape)
     return leading, width
-
-

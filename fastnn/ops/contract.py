@@ -12,8 +12,6 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from fastnn.ops.tensor import Shape, Size, Tensor
 
 Spec = tuple[Shape, str]  # shape and dtype of one output

@@ -59,7 +59,7 @@ class Unary(Op):
 
     def backward(self, node: Node, grads: Grads, wants: list[bool]) -> list[Any]:
         rule = _UNARY_GRADIENT[node.attrs["function"]]
-        return [rule(node.inputs[0], node.outputs[0], grads[0])]  # type: ignore[arg-type]
+        return [rule(node.inputs[0], node.outputs[0], grads[0])]
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
         return count(node.outputs[0].shape), node.attrs["function"]
@@ -67,7 +67,7 @@ class Unary(Op):
 
 def unary(function: str, x: Tensor) -> Tensor:
     """The elementwise function called `function` ("exp", "log", ...)."""
-    return emit("unary", x, function=function, name=function)  # type: ignore[no-any-return]
+    return emit("unary", x, function=function, name=function)
 
 
 @register
@@ -82,7 +82,7 @@ class Affine(Op):
         return x * x.dtype.type(factor) + x.dtype.type(offset)
 
     def backward(self, node: Node, grads: Grads, wants: list[bool]) -> list[Any]:
-        return [affine(grads[0], node.attrs["factor"])]  # type: ignore[arg-type]
+        return [affine(grads[0], node.attrs["factor"])]
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
         return (count(node.outputs[0].shape),)
@@ -93,7 +93,7 @@ class Affine(Op):
 
 def affine(x: Tensor, factor: float = 1.0, offset: float = 0.0) -> Tensor:
     """factor x + offset."""
-    return emit("affine", x, factor=float(factor), offset=float(offset))  # type: ignore[no-any-return]
+    return emit("affine", x, factor=float(factor), offset=float(offset))
 
 
 # --- binary functions ----------------------------------------------------------------------------
@@ -195,7 +195,7 @@ class Binary(Op):
 
 def binary(function: str, a: Tensor, b: Tensor) -> Tensor:
     """The elementwise function of two tensors called `function` ("add", "maximum", ...)."""
-    return emit("binary", a, b, function=function, name=function)  # type: ignore[no-any-return]
+    return emit("binary", a, b, function=function, name=function)
 
 
 def add(a: Tensor, b: Tensor | float) -> Tensor:
@@ -245,13 +245,13 @@ class Where(Op):
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
         y = node.outputs[0].shape
-        strides = [s for t in node.inputs for s in strides_for(t.shape)]  # type: ignore[union-attr]
+        strides = [s for t in node.inputs for s in strides_for(t.shape)]
         return (*dims(y), *strides)
 
 
 def where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """a where condition is not 0, else b."""
-    return emit("where", condition, a, b)  # type: ignore[no-any-return]
+    return emit("where", condition, a, b)
 
 
 # --- products ------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ class Matmul(Op):
     def infer(self, a: Tensor, b: Tensor, **attrs: Any) -> list[Spec]:
         m, k, n = self._mkn(a, b, **attrs)
         if attrs["transpose_a"]:
-            return [((m, n), "real")]  # type: ignore[list-item]
+            return [((m, n), "real")]
         return [((*a.shape[:-1], n), "real")]
 
     @staticmethod
@@ -315,15 +315,13 @@ class Matmul(Op):
         return max(k, n) * 64 + 4096
 
     def flops(self, node: Node) -> Size:
-        m, k, n = self._mkn(node.inputs[0], node.inputs[1], **node.attrs)  # type: ignore[arg-type]
+        m, k, n = self._mkn(node.inputs[0], node.inputs[1], **node.attrs)
         return times(k, 2 * n * at_rows(m, 1)) if isinstance(k, Rows) else times(m, 2 * n * k)
 
 
 def matmul(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False) -> Tensor:
     """a @ b."""
-    return emit(  # type: ignore[no-any-return]
-        "matmul", a, b, transpose_a=bool(transpose_a), transpose_b=bool(transpose_b)
-    )
+    return emit("matmul", a, b, transpose_a=bool(transpose_a), transpose_b=bool(transpose_b))
 
 
 # --- reductions ----------------------------------------------------------------------------------
@@ -387,9 +385,7 @@ def reduce(
     elif isinstance(axes, int):
         axes = (axes,)
     chosen = tuple(sorted(a % x.rank for a in axes))
-    return emit(  # type: ignore[no-any-return]
-        "reduce", x, function=function, axes=chosen, keepdims=keepdims, name=function
-    )
+    return emit("reduce", x, function=function, axes=chosen, keepdims=keepdims, name=function)
 
 
 def sum_to(x: Tensor, shape: Shape) -> Tensor:
@@ -421,14 +417,14 @@ class Reshape(Op):
         return x.reshape([-1 if n is None else n for n in shape])
 
     def backward(self, node: Node, grads: Grads, wants: list[bool]) -> list[Any]:
-        return [reshape(grads[0], node.inputs[0].shape)]  # type: ignore[union-attr, arg-type]
+        return [reshape(grads[0], node.inputs[0].shape)]
 
 
 def reshape(x: Tensor, shape: Sequence[int | None]) -> Tensor:
     """x under another shape; None first stands for the rows."""
     if x.shape == tuple(shape):
         return x
-    return emit("reshape", x, shape=tuple(shape))  # type: ignore[no-any-return]
+    return emit("reshape", x, shape=tuple(shape))
 
 
 def reshape_like(x: Tensor, other: Tensor) -> Tensor:
@@ -474,7 +470,7 @@ class Copy(Op):
 
 def copy(x: Tensor) -> Tensor:
     """x in memory of its own."""
-    return emit("copy", x)  # type: ignore[no-any-return]
+    return emit("copy", x)
 
 
 @register
@@ -495,7 +491,7 @@ class Broadcast(Op):
         return np.broadcast_to(x, like.shape)
 
     def backward(self, node: Node, grads: Grads, wants: list[bool]) -> list[Any]:
-        return [sum_to(grads[0], node.inputs[0].shape), None]  # type: ignore[arg-type, union-attr]
+        return [sum_to(grads[0], node.inputs[0].shape), None]
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
         x, y = node.inputs[0], node.outputs[0]
@@ -526,7 +522,7 @@ class Transpose(Op):
 
     def backward(self, node: Node, grads: Grads, wants: list[bool]) -> list[Any]:
         axes = node.attrs["axes"]
-        return [transpose(grads[0], [axes.index(i) for i in range(len(axes))])]  # type: ignore[arg-type]
+        return [transpose(grads[0], [axes.index(i) for i in range(len(axes))])]
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
         x, y = node.inputs[0], node.outputs[0]
@@ -539,7 +535,7 @@ class Transpose(Op):
 
 def transpose(x: Tensor, axes: Sequence[int]) -> Tensor:
     """x with its axes permuted; the rows stay first."""
-    return emit("transpose", x, axes=tuple(axes))  # type: ignore[no-any-return]
+    return emit("transpose", x, axes=tuple(axes))
 
 
 @register
@@ -564,7 +560,7 @@ class Slice(Op):
         return x[_index(slices)]
 
     def backward(self, node: Node, grads: Grads, wants: list[bool]) -> list[Any]:
-        shape = node.inputs[0].shape  # type: ignore[union-attr]
+        shape = node.inputs[0].shape
         return [emit("unslice", grads[0], slices=node.attrs["slices"], shape=shape)]
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
@@ -578,7 +574,7 @@ class Slice(Op):
 def slice_(x: Tensor, slices: Sequence[tuple[int, int] | None]) -> Tensor:
     """x[start:stop, ...]: a (start, stop) per axis, or None for the whole axis."""
     parts = tuple(None if part is None else (int(part[0]), int(part[1])) for part in slices)
-    return emit("slice", x, slices=parts)  # type: ignore[no-any-return]
+    return emit("slice", x, slices=parts)
 
 
 @register
@@ -597,7 +593,7 @@ class Unslice(Op):
         return y
 
     def backward(self, node: Node, grads: Grads, wants: list[bool]) -> list[Any]:
-        return [slice_(grads[0], node.attrs["slices"])]  # type: ignore[arg-type]
+        return [slice_(grads[0], node.attrs["slices"])]
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
         x, y = node.inputs[0], node.outputs[0]
@@ -630,7 +626,7 @@ class TakeRows(Op):
 
 def take_rows(state: Tensor, like: Tensor) -> Tensor:
     """The first rows of a state variable, as many as `like` has."""
-    return emit("take_rows", state, like)  # type: ignore[no-any-return]
+    return emit("take_rows", state, like)
 
 
 @register
@@ -647,7 +643,7 @@ class Concatenate(Op):
             same = other.shape[:axis] + other.shape[axis + 1 :] == first[:axis] + first[axis + 1 :]
             if other.rank != len(first) or not same:
                 raise ValueError(f"concatenate: {x[0]!r} and {other!r} differ beside axis {axis}")
-        total = sum(t.shape[axis] for t in x)  # type: ignore[misc]
+        total = sum(t.shape[axis] for t in x)
         return [((*first[:axis], total, *first[axis + 1 :]), x[0].dtype)]
 
     def define(self, *x: Any, axis: int) -> Any:
@@ -677,7 +673,7 @@ def concatenate(tensors: Sequence[Tensor], axis: int = -1) -> Tensor:
     axis %= tensors[0].rank
     if axis == 0 and tensors[0].has_rows:
         raise ValueError("concatenate: the rows of a batch cannot be concatenated")
-    return emit("concatenate", *tensors, axis=axis)  # type: ignore[no-any-return]
+    return emit("concatenate", *tensors, axis=axis)
 
 
 @register
@@ -697,7 +693,7 @@ class Gather(Op):
 
     def backward(self, node: Node, grads: Grads, wants: list[bool]) -> list[Any]:
         table, ids = node.inputs
-        return [emit("scatter_add", grads[0], ids, shape=table.shape), None]  # type: ignore[union-attr]
+        return [emit("scatter_add", grads[0], ids, shape=table.shape), None]
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
         table, ids = node.inputs
@@ -707,7 +703,7 @@ class Gather(Op):
 
 def gather(table: Tensor, ids: Tensor) -> Tensor:
     """Rows of `table` by integer ids."""
-    return emit("gather", table, ids)  # type: ignore[no-any-return]
+    return emit("gather", table, ids)
 
 
 @register
@@ -723,7 +719,7 @@ class ScatterAdd(Op):
         return [(shape, "real")]
 
     def define(self, x: Any, ids: Any, *, shape: Shape) -> Any:
-        y = np.zeros(shape, x.dtype)  # type: ignore[arg-type]
+        y = np.zeros(shape, x.dtype)
         np.add.at(y, ids, x)
         return y
 
@@ -753,7 +749,7 @@ class Assign(Op):
         return y
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
-        return (count(node.inputs[1].shape),)  # type: ignore[union-attr]
+        return (count(node.inputs[1].shape),)
 
 
 def assign(state: Tensor, x: Tensor) -> None:

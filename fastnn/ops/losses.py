@@ -278,7 +278,9 @@ class CrossentropyBackward(_CrossentropySizes, LossGradient):
         q = flat / total
         dq = np.where(_inside(q), -_target(t, flat) / _clipped(q), 0).astype(p.dtype)
         slope = (dq - (dq * q).sum(axis=-1, keepdims=True)) / total
-        return (slope * _per_row(weight, scale, len(flat), p.dtype)).reshape(p.shape).astype(p.dtype)
+        return (
+            (slope * _per_row(weight, scale, len(flat), p.dtype)).reshape(p.shape).astype(p.dtype)
+        )
 
 
 @register
@@ -289,7 +291,7 @@ class WeightedSum(LossOp):
     tier = "elementary"
     inputs = ("values", "weight?")
 
-    def infer(self, values: Tensor, weight: Tensor | None) -> list[Spec]:  # type: ignore[override]
+    def infer(self, values: Tensor, weight: Tensor | None) -> list[Spec]:
         return [((2,), "float64")]
 
     def define(self, values: Any, weight: Any) -> Any:

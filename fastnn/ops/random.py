@@ -90,7 +90,7 @@ class Dropout(Op):
         return np.where(keep, x * x.dtype.type(1 / (1 - rate)), x.dtype.type(0))
 
     def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
-        return [emit("dropout", grads[0], **node.attrs)]
+        return [emit("dropout", grads[0], name="dx", **node.attrs)]
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
         x = node.outputs[0]

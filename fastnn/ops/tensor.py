@@ -88,7 +88,8 @@ class Tensor:
         self.shape: Shape = tuple(shape)
         if None in self.shape[1:]:
             raise ValueError(
-                f"shape {self.shape} of {name or 'a tensor'}: only the first entry can be None (the rows)"
+                f"shape {self.shape} of {name or 'a tensor'}: only the first entry can be None, "
+                "which stands for the rows"
             )
         self.dtype = dtype
         self.name = name
@@ -154,7 +155,8 @@ class Variable(Tensor):
         array = np.asarray(value)
         if array.shape != self.value.shape:
             raise ValueError(
-                f"{self.path}: a value of shape {array.shape} was given, expected {self.value.shape}"
+                f"{self.path}: a value of shape {array.shape} was given, "
+                f"expected {self.value.shape}"
             )
         self.value[...] = array
 

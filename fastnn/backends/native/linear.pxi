@@ -2,8 +2,8 @@
 
 All four are `product` with other operands. It walks over panels of columns and describes each in a
 `panel`, which tile.h multiplies: linear -> product -> multiply_panel -> tile, where the sums are.
-Shapes without one whole vector of columns go through `narrow_product`, single columns and single
-rows through dot products.
+Fewer columns than a vector has lanes go through `narrow_product`; single rows and columns of a or b
+that way would waste their vectors and have their own loops.
 
 In each sum the products are added in the order of k, whatever the number of rows, so a row of a
 batch has the same bits in any batch. The exception is one single row times a transposed b.
@@ -40,6 +40,10 @@ cdef extern from "tile.h" nogil:
                            int add) noexcept
     void column_sums_double(double *y, const double *x, int64_t rows, int64_t columns,
                             int add) noexcept
+    void outer_float(float *y, const float *a, const float *b, int64_t rows, int64_t columns,
+                     int add) noexcept
+    void outer_double(double *y, const double *a, const double *b, int64_t rows, int64_t columns,
+                      int add) noexcept
     void dots_float(float *y, const float *a, const float *b, int64_t rows, int64_t depth,
                     float start, int add) noexcept
     void dots_double(double *y, const double *a, const double *b, int64_t rows, int64_t depth,
@@ -90,6 +94,9 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
 
     if depth == 1:
         b_transposed = False        # one row or one column: stored alike
+        if columns >= whole and bias == NULL:
+            outer(y, a, b, rows, columns, add)
+            return False
     if rows == 1 and b_transposed and depth >= whole:
         dots(y, a, b, columns, depth, <real>0, add)
         return False
@@ -239,6 +246,14 @@ cdef inline void add_to(real *y, const real *x, int64_t n) noexcept nogil:
         add_to_float(y, x, n)
     else:
         add_to_double(y, x, n)
+
+
+cdef inline void outer(real *y, const real *a, const real *b, int64_t rows, int64_t columns,
+                       bint add) noexcept nogil:
+    if real is float:
+        outer_float(y, a, b, rows, columns, add)
+    else:
+        outer_double(y, a, b, rows, columns, add)
 
 
 cdef inline void dots(real *y, const real *a, const real *b, int64_t rows, int64_t depth,

@@ -348,6 +348,20 @@ FASTNN_NOINLINE void T(column_sums)(REAL *y, const REAL *x, int64_t rows, int64_
     }
 }
 
+/* y (rows, columns) (+)= a (rows) times b (columns), row after row: storing y is the work here. */
+FASTNN_NOINLINE void T(outer)(REAL *FASTNN_RESTRICT y, const REAL *FASTNN_RESTRICT a,
+                              const REAL *FASTNN_RESTRICT b, int64_t rows, int64_t columns, int add)
+{
+    for (int64_t r = 0; r < rows; r++, y += columns) {
+        if (add)
+            for (int64_t j = 0; j < columns; j++)
+                y[j] += a[r] * b[j];
+        else
+            for (int64_t j = 0; j < columns; j++)
+                y[j] = a[r] * b[j];
+    }
+}
+
 /* y[i] (+)= start + dot(a, row i of b), for R rows of b (R, depth), depth >= LANES. What does not
  * fill a vector is taken from the end of the rows, without the lanes that were already counted. */
 FASTNN_INLINE void T(few_dots)(REAL *y, const REAL *a, const REAL *b, int64_t depth, REAL start,

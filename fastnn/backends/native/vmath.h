@@ -83,7 +83,7 @@ FASTNN_INLINE float exp_float(float x) {
     float shifted = x * 1.44269504f + ROUND_FLOAT;
     float n = shifted - ROUND_FLOAT;
     float r = x - n * LN2_HIGH_FLOAT - n * LN2_LOW_FLOAT;
-    float y = (exp_tail_float(r) * (r * r) + r) + 1.0f;
+    float y = (exp_tail_float(r) * r + 1.0f) * r + 1.0f;
     y = float_of_bits(bits_of_float(y) + (bits_of_float(shifted) << 23));
     y = x < -87.33654f ? 0.0f : y;
     return x <= 88.722835f ? y : x + INFINITY;
@@ -93,7 +93,7 @@ FASTNN_INLINE double exp_double(double x) {
     double shifted = x * 1.4426950408889634 + ROUND_DOUBLE;
     double n = shifted - ROUND_DOUBLE;
     double r = x - n * LN2_HIGH_DOUBLE - n * LN2_LOW_DOUBLE;
-    double y = (exp_tail_double(r) * (r * r) + r) + 1.0;
+    double y = (exp_tail_double(r) * r + 1.0) * r + 1.0;
     y = double_of_bits(bits_of_double(y) + (bits_of_double(shifted) << 52));
     y = x < -708.39641853226408 ? 0.0 : y;
     return x <= 709.78271289338397 ? y : x + (double)INFINITY;

@@ -1,0 +1,356 @@
+"""Runs one op on one executor over memory full of traps, and compares it with its definition.
+
+A `Case` is an op with its inputs. A `Trial` writes a plan of that one step by hand: every operand
+lies between guards, and all memory that nobody filled holds NaN. After the run `Trial.check`
+compares the outputs with `op.define` in float64, and demands that no other byte has changed: a
+missing element keeps its NaN, a write beyond the end hits a guard. Used by the tests of ops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fastnn.backends.base import Executor
+from fastnn.backends.reference import ReferenceExecutor
+from fastnn.engine.memory import aligned, zeros
+from fastnn.engine.plan import CONTROL, Buffer, Group, Plan, Step
+from fastnn.ops import Graph, Tensor, Update, emit, registry
+from fastnn.ops.contract import Node, Op
+from fastnn.ops.tensor import concrete
+
+DTYPES = ("float32", "float64")
+GUARD = 256  # bytes of poison after each operand: four of the widest vectors
+POISON = 0xFF  # as a byte; every float made of it is NaN
+
+# Absolute error allowed: the first times sqrt(terms of a sum) times the sum of their absolute
+# values, and the second times max(1, |expected|).
+TOLERANCES = {"float32": (1.3e-6, 1e-5), "float64": (1e-15, 1e-12)}
+
+# Outputs that no plan adds to, beside those that are updated in place and control numbers:
+# differentiation refuses a second gradient of these probabilities.
+NEVER_ADDED = {("softmax_crossentropy", 1)}
+
+
+def executors() -> dict[str, type[Executor]]:
+    """Every executor that runs here: the reference, and the native one in each ISA build."""
+    found: dict[str, type[Executor]] = {"reference": ReferenceExecutor}
+    try:
+        from fastnn.backends import native
+    except ImportError:  # installed without a compiler
+        return found
+    return found | {f"native-{isa}": native.executor_for(isa) for isa in native.isas()}
+
+
+@dataclass
+class Case:
+    """One op with its inputs.
+
+    Attributes
+    ----------
+    inputs : list
+        float64 arrays, given to the op in the tested type; int32 arrays (ids, labels) as they are;
+        None where an optional one is absent.
+    batched : list of bool, optional
+        Which inputs begin with the rows of the batch; by default all but those called "scale".
+    terms : int
+        Length of the longest sum that makes one number.
+    magnitude : callable, optional
+        From the inputs in float64: for each output the sums of absolute values; by default the
+        absolute value of what is expected.
+    control : dict
+        Values of the control record.
+    add : bool
+        Whether the op may be asked to add to its output.
+    own_type : bool
+        The definition itself depends on the type: evaluate it in the tested one.
+    """
+
+    op: str
+    inputs: list[Any]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    batched: list[bool] | None = None
+    terms: int = 1
+    magnitude: Callable[..., Any] | None = None
+    control: dict[str, Any] = field(default_factory=dict)
+    add: bool = True
+    own_type: bool = False
+
+    def __post_init__(self) -> None:
+        if self.batched is None:
+            names = input_names(self.definition, len(self.inputs))
+            self.batched = [name != "scale" for name in names]
+
+    @property
+    def definition(self) -> Op:
+        return registry()[self.op]
+
+    def variants(self) -> Iterator[str]:
+        """"plain", "add" (to what the output holds) and "in place" (of an input that allows it)."""
+        yield "plain"
+        op = self.definition
+        accumulates = "accumulator" in op.storages.values()
+        if accumulates or (self.add and 0 not in op.same and 0 not in op.storages):
+            yield "add"
+        if 0 in op.may_alias and len(self.inputs) < 24:
+            for j in op.may_alias[0]:
+                given = self.inputs[j]
+                if self.batched[j] and given is not None and given.shape == self._shape():
+                    yield f"in place of {j}"
+
+    def _shape(self) -> tuple[int, ...]:
+        with Graph() as graph:
+            tensors = self.tensors()
+            emit(self.definition, *tensors, **self.attrs)
+        return concrete(graph.nodes[0].outputs[0].shape, self.rows)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the batch."""
+        batched = [a for a, b in zip(self.inputs, self.batched) if b and a is not None]
+        return len(batched[0]) if batched else 1
+
+    def tensors(self) -> list[Tensor | None]:
+        """A symbolic tensor for each input."""
+        names = input_names(self.definition, len(self.inputs))
+        made: list[Tensor | None] = []
+        for name, array, batched in zip(names, self.inputs, self.batched):
+            if array is None:
+                made.append(None)
+                continue
+            shape = (None, *array.shape[1:]) if batched else array.shape
+            dtype = "real" if array.dtype == np.float64 else array.dtype.name
+            made.append(Tensor(shape, "float64" if name == "scale" else dtype, name, "feed"))
+        return made
+
+
+def input_names(op: Op, number: int) -> list[str]:
+    """Names of the inputs; a last "*x" stands for as many as there are."""
+    names = [n.removesuffix("?") for n in op.inputs]
+    if names[-1].startswith("*"):
+        rest = number - len(names) + 1
+        names[-1:] = [f"{names[-1][1:]}{i}" for i in range(rest)]
+    return names
+
+
+class Wrong(AssertionError):
+    """An executor did not do what the op's definition says."""
+
+
+def check(case: Case, executor: type[Executor], dtype: str, variant: str, spare: int = 0) -> None:
+    """Run one case and compare; `spare` is what the plan's capacity exceeds the rows by."""
+    trial = Trial(case, executor, dtype, variant, spare)
+    trial.run()
+    trial.check()
+
+
+class Trial:
+    """One case on one executor, in guarded and poisoned memory."""
+
+    def __init__(
+        self, case: Case, executor: type[Executor], dtype: str, variant: str = "plain",
+        spare: int = 0,
+    ) -> None:  # fmt: skip
+        self.case, self.dtype, self.variant = case, dtype, variant
+        self.op = case.definition
+        self.rows = case.rows
+        self.capacity = self.rows + spare
+        with Graph() as graph:
+            emit(self.op, *case.tensors(), **case.attrs)
+        self.node: Node = graph.nodes[0]
+        self.ends = {"model": 0, "training": 0, "scratch": 0}
+        self.plan = self._plan()
+        blocks = {name: zeros(self.plan.sizes[name]) for name in ("model", "training")}
+        for block in blocks.values():
+            block[:] = POISON
+        self.executor = executor(self.plan, blocks["model"], blocks["training"])
+        self.executor.blocks["scratch"][:] = POISON
+        self._fill()
+
+    # --- the plan --------------------------------------------------------------------------------
+
+    def _place(self, tensor: Tensor, block: str) -> Buffer:
+        dtype = self.dtype if tensor.dtype == "real" else tensor.dtype
+        shape = concrete(tensor.shape, self.capacity)
+        nbytes = int(np.prod(shape, dtype=int)) * np.dtype(dtype).itemsize
+        offset = self.ends[block]
+        self.ends[block] = aligned(offset + nbytes) + GUARD
+        return Buffer(tensor.name, tensor.shape, dtype, block, offset, nbytes)
+
+    def _plan(self) -> Plan:
+        node, op, case = self.node, self.op, self.case
+        accumulators = [t for t in node.outputs if t is not None and t.storage == "accumulator"]
+        # Accumulators stand side by side at the very start of the scratch block.
+        placed = {t: self._place(t, "scratch") for t in accumulators}
+        self.inputs: list[Buffer | None] = []
+        for tensor, batched in zip(node.inputs, case.batched):
+            block = "scratch" if batched else "training" if tensor and tensor.dtype == "float64" else "model"
+            self.inputs.append(None if tensor is None else self._place(tensor, block))
+        feeds = [b for b, batched in zip(self.inputs, case.batched) if b is not None and batched]
+        self.outputs: list[Buffer | None] = []
+        self.added = [False] * len(node.outputs)
+        for i, tensor in enumerate(node.outputs):
+            if tensor is None:
+                self.outputs.append(None)
+            elif tensor in placed:
+                self.outputs.append(placed[tensor])
+            elif i in op.same:
+                self.outputs.append(self.inputs[op.same[i]])
+            elif i == 0 and self.variant.startswith("in place of"):
+                self.outputs.append(self.inputs[int(self.variant.split()[-1])])
+            else:
+                scratch = tensor.has_rows and tensor.storage == "activation"
+                self.outputs.append(self._place(tensor, "scratch" if scratch else "training"))
+                if self.variant == "add" and (op.name, i) not in NEVER_ADDED and case.add:
+                    self.added[i] = True
+                    if scratch:  # what is added to must have been written: by the gather, here
+                        feeds.append(self.outputs[i])
+        self.feeds = feeds
+        add = [a or t in placed for a, t in zip(self.added, node.outputs)]
+        reals = op.workspace(node)
+        workspace = self._place(Tensor((reals,), "real", "workspace"), "scratch") if reals else None
+        control = self.ends["training"]
+        step = Step(
+            op, tuple(self.outputs), tuple(self.inputs), tuple(add), node.attrs, op.sizes(node),
+            op.constants(node), op.flops(node), reals > 0,
+        )  # fmt: skip
+        # An accumulator is added to by running the step again.
+        self.times = 2 if accumulators and self.variant == "add" else 1
+        steps = (step,) * self.times
+        group = Group((), steps) if isinstance(op, Update) else Group(steps)
+        sizes = dict(self.ends)
+        sizes["training"] += CONTROL.itemsize
+        plan = Plan(
+            "train", self.capacity, self.dtype, (group,), tuple(feeds), (),
+            tuple(placed[t] for t in accumulators), sizes, control, workspace,
+        )  # fmt: skip
+        return plan.validate()
+
+    def _fill(self) -> None:
+        """Inputs, old values of what is added to, control; and a copy of all of it."""
+        rng = np.random.default_rng(7)
+        # Of what the definition is given, nothing is taken from the executor.
+        self.given: list[Any] = []
+        for buffer, array in zip(self.inputs, self.case.inputs):
+            self.given.append(None if buffer is None else array.astype(buffer.dtype))
+            if buffer is not None:
+                self.view(buffer)[...] = self.given[-1]
+        self.old: list[Any] = []
+        for buffer, add in zip(self.outputs, self.added):
+            self.old.append(None)
+            if add and buffer is not None:
+                view = self.view(buffer)
+                view[...] = rng.normal(0, 2, view.shape)
+                self.old[-1] = view.copy()
+        self.control = np.zeros((), CONTROL)
+        self.control["batch_rows"] = self.rows
+        for name, value in self.case.control.items():
+            self.control[name] = value
+        self.executor.control[0] = self.control
+        self.before = {name: block.copy() for name, block in self.executor.blocks.items()}
+
+    def view(self, buffer: Buffer) -> np.ndarray:
+        """The rows of a buffer that this batch has."""
+        return self.executor.view(buffer, self.rows)
+
+    # --- running and checking --------------------------------------------------------------------
+
+    def run(self) -> None:
+        if isinstance(self.op, Update):
+            self.executor.update()
+            return
+        first, total = int(self.control["first_row"]), int(self.control["batch_rows"])
+        feeds = [self.view(b).copy() for b in self.feeds]
+        self.executor.gradients(feeds, first_row=first, batch_rows=total)
+
+    def results(self) -> list[np.ndarray | None]:
+        return [None if b is None else self.view(b).copy() for b in self.outputs]
+
+    def expected(self) -> tuple[list[Any], list[Any]]:
+        """What each output should hold, and the magnitude that its error is measured by."""
+        wide: list[Any] = list(self.given)
+        if not self.case.own_type:
+            wide = [a.astype(np.float64) if a is not None and a.dtype.kind == "f" else a for a in wide]
+        extra = [self.control] if self.op.control else []
+        made = self.op.define(*wide, *extra, **self.case.attrs)
+        values = [made] if len(self.outputs) == 1 else list(made)
+        if self.case.magnitude is None:
+            sizes = [None if v is None else np.abs(v) for v in values]
+        else:
+            sizes = self.case.magnitude(*wide)
+            sizes = list(sizes) if isinstance(sizes, tuple) else [sizes]
+        for i, (old, buffer) in enumerate(zip(self.old, self.outputs)):
+            if old is not None:
+                values[i] = values[i] + old.astype(np.float64)
+                sizes[i] = sizes[i] + np.abs(old.astype(np.float64))
+            elif buffer in self.plan.accumulators:
+                values[i], sizes[i] = values[i] * self.times, sizes[i] * self.times
+        return values, sizes
+
+    def check(self) -> None:
+        """Raise `Wrong` unless the outputs are right and no other byte has changed."""
+        relative, absolute = TOLERANCES[self.dtype]
+        values, sizes = self.expected()
+        terms = self.case.terms + (self.variant == "add")
+        for name, got, want, size in zip(self.op.outputs, self.results(), values, sizes):
+            if got is None:
+                continue
+            if np.shape(want) != got.shape:
+                raise Wrong(f"{self}: {name} has shape {got.shape}, not {np.shape(want)}")
+            got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
+            with np.errstate(invalid="ignore"):
+                bound = relative * np.sqrt(terms) * size + absolute * np.maximum(1, np.abs(want))
+                fine = np.where(np.isfinite(want), np.abs(got - want) <= bound, got == want)
+            fine |= np.isnan(want) & np.isnan(got)
+            if not fine.all():
+                bad = np.argwhere(~fine)
+                at = tuple(int(i) for i in bad[0])
+                raise Wrong(
+                    f"{self}: {len(bad)} of {got.size} values of {name} are wrong; at {at} it is "
+                    f"{got[at]!r}, expected {want[at]!r} within {np.broadcast_to(bound, want.shape)[at]:.3g}"
+                )
+        self._check_memory()
+
+    def _check_memory(self) -> None:
+        written = [(b, self.view(b).nbytes) for b in self.outputs if b is not None]
+        if self.plan.workspace is not None:
+            written.append((self.plan.workspace, self.plan.workspace.nbytes))
+        for name, block in self.executor.blocks.items():
+            before = self.before[name]
+            after = block.copy()
+            for buffer, nbytes in written:
+                if buffer.block == name:
+                    part = slice(buffer.offset, buffer.offset + nbytes)
+                    after[part] = before[part]
+            if name == "training":  # the executor itself writes the control record
+                after[self.plan.control_offset :] = before[self.plan.control_offset :]
+            changed = np.flatnonzero(after != before)
+            if len(changed):
+                raise Wrong(
+                    f"{self}: {len(changed)} bytes of {name} changed that belong to no output, from "
+                    f"byte {changed[0]} on{self._neighbour(name, int(changed[0]))}"
+                )
+
+    def _neighbour(self, block: str, at: int) -> str:
+        """Which operand a byte belongs to or comes after."""
+        before = [
+            b for b in (*self.outputs, *self.inputs)
+            if b is not None and b.block == block and b.offset <= at
+        ]  # fmt: skip
+        if not before:
+            return ""
+        last = max(before, key=lambda b: b.offset)
+        rows_end = last.offset + self.view(last).nbytes
+        return f", {at - last.offset} bytes from the start of {last} ({rows_end - last.offset} in use)"
+
+    def __str__(self) -> str:
+        shapes = ", ".join("-" if a is None else str(np.shape(a)) for a in self.case.inputs)
+        attrs = ", ".join(f"{k}={v!r}" for k, v in self.case.attrs.items())
+        return (
+            f"{self.op.name}({attrs}) on {type(self.executor).__name__} "
+            f"{getattr(self.executor, 'isa', '')} {self.dtype}, {self.variant}, inputs {shapes}, "
+            f"{self.rows} rows of {self.capacity}"
+        )
