@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import config
-from fastnn.utils import choose
+from fastnn.utils import choose, number
 
 Shape = tuple[int, ...]
 
@@ -97,8 +97,8 @@ class VarianceScaling(_Random):
         seed: int | None = None,
     ) -> None:
         super().__init__(seed)
-        if scale <= 0:
-            raise ValueError(f"scale must be above 0, got {scale!r}")
+        if number("VarianceScaling: scale", scale, low=0) == 0:
+            raise ValueError(f"VarianceScaling: scale must be above 0, got {scale!r}")
         fans = {"fan_in": 0, "fan_out": 0, "fan_avg": 0}
         choose("mode", mode, fans)
         kinds = {"truncated_normal": 0, "untruncated_normal": 0, "uniform": 0}

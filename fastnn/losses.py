@@ -26,11 +26,21 @@ class Loss:
     ----------
     target : {"like", "labels"}
         Whether y_true looks like the prediction, or holds one class index per row.
+    bounded : bool
+        Whether y_true holds probabilities, from 0 to 1.
     """
 
     target = "like"
+    bounded = False
 
-    def __init__(self, reduction: str = "sum_over_batch_size", name: str | None = None) -> None:
+    def __init__(
+        self, reduction: str = "sum_over_batch_size", name: str | None = None, **unsupported: Any
+    ) -> None:
+        for key, value in unsupported.items():
+            if key not in ("axis", "dtype"):
+                raise TypeError(f"{type(self).__name__} has no argument {key!r}")
+            if value is not None and (key, value) != ("axis", -1):
+                raise ValueError(f"{type(self).__name__}: {key}={value!r} is not supported")
         if reduction not in ("sum_over_batch_size", "auto"):
             raise ValueError(
                 f"{type(self).__name__}: reduction {reduction!r} is not supported; "
@@ -88,6 +98,8 @@ class BinaryCrossentropy(Loss):
         Other values are not supported.
     """
 
+    bounded = True
+
     def __init__(
         self, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Any
     ) -> None:
@@ -115,6 +127,8 @@ class CategoricalCrossentropy(Loss):
     label_smoothing : float, default 0.0
         Other values are not supported.
     """
+
+    bounded = True
 
     def __init__(
         self, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Any

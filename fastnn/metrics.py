@@ -13,7 +13,7 @@ import numpy as np
 from fastnn import losses
 from fastnn.ops.contract import emit
 from fastnn.ops.tensor import Tensor, at_rows, count
-from fastnn.utils import choose, snake_case
+from fastnn.utils import choose, number, snake_case
 
 
 class Metric:
@@ -82,9 +82,9 @@ class BinaryAccuracy(_ElementMean):
 
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
         super().__init__(name)
-        if not 0 < threshold < 1:
-            raise ValueError(f"BinaryAccuracy: threshold must be in (0, 1), got {threshold!r}")
-        self.threshold = float(threshold)
+        self.threshold = number("BinaryAccuracy: threshold", threshold, low=0, below=1)
+        if self.threshold == 0:
+            raise ValueError(f"BinaryAccuracy: threshold must be above 0, got {threshold!r}")
 
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         return emit("binary_accuracy", y_pred, y_true, weight, threshold=self.threshold)

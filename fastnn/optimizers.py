@@ -7,12 +7,13 @@ parameters. The formulas are in `fastnn.ops.optimizers`.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any
 
 from fastnn.ops.contract import emit
 from fastnn.ops.tensor import Tensor
-from fastnn.utils import choose, snake_case
+from fastnn.utils import choose, number, snake_case
 
 Slot = Callable[[str], Tensor]
 
@@ -23,7 +24,7 @@ class Optimizer:
     Parameters
     ----------
     learning_rate : float
-        Above 0. Can be changed later: `model.optimizer.learning_rate = 1e-4`.
+        0 or more. Can be changed later: `model.optimizer.learning_rate = 1e-4`.
     gradient_accumulation_steps : int, optional
         Batches per update; their gradients are averaged.
     name : str, optional
@@ -45,14 +46,15 @@ class Optimizer:
         for key, value in unsupported.items():
             if key not in _KERAS_ARGUMENTS:
                 raise TypeError(f"{type(self).__name__} has no argument {key!r}")
-            if value is not None and value is not False:
+            if value is not None and value is not False and value != _KERAS_ARGUMENTS[key]:
                 raise ValueError(f"{type(self).__name__}: {key}={value!r} is not supported")
         k = gradient_accumulation_steps
-        if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
+        integral = isinstance(k, numbers.Integral) and not isinstance(k, bool)
+        if k is not None and (not integral or k < 1):
             raise ValueError(
                 f"gradient_accumulation_steps must be an integer of 1 or more, got {k!r}"
             )
-        self.gradient_accumulation_steps = k or 1
+        self.gradient_accumulation_steps = 1 if k is None else int(k)
         self.learning_rate = learning_rate
 
     @property
@@ -72,22 +74,15 @@ class Optimizer:
         raise NotImplementedError
 
     def _number(self, name: str, value: Any, low: float, below: float = math.inf) -> float:
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not low <= number < below:
-            limits = f"of {low:g} or more" + (f" and below {below:g}" if below < math.inf else "")
-            raise ValueError(
-                f"{type(self).__name__}: {name} must be a number {limits}, got {value!r}"
-            )
-        return number
+        return number(f"{type(self).__name__}: {name}", value, low, below)
 
 
-_KERAS_ARGUMENTS = (
-    "amsgrad", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema",
-    "ema_momentum", "ema_overwrite_frequency", "loss_scale_factor",
-)  # fmt: skip
+# Arguments of Keras that do not exist here yet, with the value that has no effect.
+_KERAS_ARGUMENTS = {
+    "amsgrad": False, "weight_decay": None, "clipnorm": None, "clipvalue": None,
+    "global_clipnorm": None, "use_ema": False, "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None, "loss_scale_factor": None,
+}  # fmt: skip
 
 
 class SGD(Optimizer):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from fastnn.ops.contract import emit
 from fastnn.ops.tensor import Tensor
-from fastnn.utils import choose
+from fastnn.utils import choose, number
 
 
 class Regularizer:
@@ -32,9 +31,7 @@ class L2(Regularizer):
     """
 
     def __init__(self, l2: float = 0.01) -> None:
-        if not (math.isfinite(l2) and l2 >= 0):
-            raise ValueError(f"L2: l2 must be a finite number of 0 or more, got {l2!r}")
-        self.l2 = float(l2)
+        self.l2 = number("L2: l2", l2, low=0)
 
     def penalty(self, weight: Tensor, rows: Tensor) -> Tensor:
         return emit("l2_penalty", weight, rows, factor=self.l2)

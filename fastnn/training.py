@@ -161,7 +161,7 @@ class Trainable:
             return list(self._executors.values())[-1][0].plan
         self._require_ready("plan", compiled=False)
         mode = "predict" if self._heads is None else "train"
-        return self._executor(mode, 32, ())[0].plan
+        return self._executor(mode, 32, (False,) * len(self._heads or ()))[0].plan
 
     @property
     def metrics_names(self) -> list[str]:
@@ -204,7 +204,7 @@ class Trainable:
         cls = backends.get(self._backend)
         heads = [
             Head(h.name, h.loss, h.factor, h.metrics, h.weighted_metrics, w)
-            for h, w in zip(self._heads or [], weighted, strict=False)
+            for h, w in zip(self._heads or [], weighted, strict=mode != "predict")
         ]
         program, sums = trace(self, mode, heads, self.optimizer)
         plan = build(program, store.layout, capacity)

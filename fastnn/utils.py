@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -17,6 +19,24 @@ def choose(kind: str, name: Any, choices: Mapping[str, T]) -> T:
     if isinstance(name, str) and name in choices:
         return choices[name]
     raise ValueError(f"unknown {kind} {name!r}; choose one of: {', '.join(sorted(choices))}")
+
+
+def number(what: str, value: Any, low: float = -math.inf, below: float = math.inf) -> float:
+    """`value` as a float, at least `low` and below `below`; `what` begins the message.
+
+    Raises
+    ------
+    ValueError
+        It is no finite real number (text and bool are none), or out of range.
+    """
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if real and low <= value < below and math.isfinite(value):
+        return float(value)
+    if below < math.inf:
+        limits = f"a number from {low:g} to below {below:g}"
+    else:
+        limits = "a finite number" + (f" of {low:g} or more" if low > -math.inf else "")
+    raise ValueError(f"{what} must be {limits}, got {value!r}")
 
 
 def snake_case(name: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fastnn.engine
 from fastnn import Input, Model, Sequential, backends, layers, ops, optimizers
 from fastnn.engine.build import Program, Section, build
 from fastnn.engine.memory import zeros
@@ -101,6 +102,13 @@ def test_every_step_prints_shapes_bytes_and_flops():
     assert plan.flops() == sum(s.flops.at(32) for s in products)
     for step in products:
         assert re.search(rf"{step.name} .*\b{step.flops.at(32):,}\b", text)
+
+
+def test_the_plan_in_the_readme_of_the_engine_is_the_real_one():
+    page = pathlib.Path(fastnn.engine.__file__).with_name("README.md").read_text()
+    model = Sequential([Dense(3, activation="relu", input_shape=(4,)), Dense(1)])
+    model.compile("adam", loss="mse")
+    assert f"```\n{model.plan}\n```" in page
 
 
 # --- validate ---

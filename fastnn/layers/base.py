@@ -56,7 +56,10 @@ class Layer:
         dtype: str | None = None,
         input_shape: Any = None,
         input_dim: int | None = None,
+        **unknown: Any,
     ) -> None:
+        for argument in unknown:
+            raise TypeError(f"{type(self).__name__} has no argument {argument!r}")
         if name is not None and (not isinstance(name, str) or not name):
             raise ValueError(
                 f"{type(self).__name__}: name must be a non-empty string, got {name!r}"
@@ -113,7 +116,13 @@ class Layer:
         dtype : str, optional
             By default the layer's.
         """
-        value = initializers.get(initializer)(tuple(shape), dtype or self.dtype)
+        dtype = dtype or self.dtype
+        value = np.asarray(initializers.get(initializer)(tuple(shape), dtype), dtype)
+        if value.shape != tuple(shape):
+            raise ValueError(
+                f"layer {self.name!r}: the initializer of {name!r} made an array of shape "
+                f"{value.shape}, expected {tuple(shape)}"
+            )
         variable = Variable(
             value,
             name,
@@ -181,19 +190,21 @@ class Layer:
             Number or shapes differ, or a value is not finite; nothing is changed then.
         """
         variables = self.variables
-        arrays = [np.asarray(w) for w in weights]
-        if len(arrays) != len(variables):
-            raise ValueError(
-                f"{self.name}: {len(arrays)} weight arrays were given, expected {len(variables)}"
+        if not isinstance(weights, (list, tuple)):
+            raise TypeError(
+                f"{self.name}: set_weights expects a list of arrays as from get_weights(), got "
+                f"{type(weights).__name__}"
             )
-        for variable, array in zip(variables, arrays, strict=True):
-            if array.shape != variable.shape:
-                raise ValueError(
-                    f"{self.name}: the array for {variable.path} has shape {array.shape}, "
-                    f"expected {variable.shape}"
-                )
-            if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-                raise ValueError(f"{self.name}: the array for {variable.path} is not all finite")
+        if len(weights) != len(variables):
+            hint = "" if variables or self.built else "; it is not built yet"
+            raise ValueError(
+                f"{self.name}: {len(weights)} weight arrays were given, expected "
+                f"{len(variables)}{hint}"
+            )
+        arrays = [
+            _weight(f"{self.name}: the array for {variable.path}", variable, value)
+            for variable, value in zip(variables, weights, strict=True)
+        ]
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
 
@@ -222,7 +233,12 @@ class Layer:
     def ensure_built(self, input_shape: Any) -> None:
         """Create the weights unless they exist."""
         if not self.built:
-            self.build(input_shape)
+            before = list(self._variables)
+            try:
+                self.build(input_shape)
+            except BaseException:
+                self._variables = before  # half a layer is none: the next try builds it anew
+                raise
             self.built = True
         for variable in self._variables:
             variable.layer_name = self.name
@@ -251,13 +267,30 @@ class Layer:
         return f"<{type(self).__name__} name={self.name}>"
 
 
+def _weight(what: str, variable: Variable, value: Any) -> np.ndarray:
+    """A new value for a variable, checked and of its type."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{what} is no array: its rows differ in length") from None
+    if array.shape != variable.shape:
+        raise ValueError(f"{what} has shape {array.shape}, expected {variable.shape}")
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{what} has dtype {array.dtype}, expected numbers")
+    with np.errstate(over="ignore"):
+        array = array.astype(variable.value.dtype)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{what} has values that are NaN, infinite or too large")
+    return array
+
+
 def _stand_in(tensor: Tensor) -> Tensor:
     return Tensor(tensor.shape, tensor.dtype, tensor.name, "feed")
 
 
 def row_shape(shape: Any, owner: str) -> tuple[int, ...]:
     """`shape` of one row as a tuple of positive integers."""
-    entries = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    entries = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
     for n in entries:
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
             raise ValueError(

@@ -10,6 +10,7 @@ from fastnn import activations, initializers, ops, regularizers
 from fastnn.layers.base import Call, Layer, row_shape
 from fastnn.ops.contract import Graph
 from fastnn.ops.tensor import Tensor, at_rows, count
+from fastnn.utils import as_list, number
 
 
 def refuse(owner: str, **arguments: Any) -> None:
@@ -32,7 +33,12 @@ class InputLayer(Layer):
     def __init__(self, shape: Any, dtype: str | None = None, name: str | None = None) -> None:
         super().__init__(name=name)
         self.batch_shape = (None, *row_shape(shape, "Input"))
-        self.input_dtype = "real" if dtype in (None, "float32", "float64") else str(dtype)
+        if dtype not in (None, "float32", "float64", "int32"):
+            raise ValueError(
+                f"Input: dtype must be one of float32, float64, int32, got {dtype!r}; leave it out "
+                "for numbers of any other type, they are converted"
+            )
+        self.input_dtype = "int32" if dtype == "int32" else "real"
         self.built = True
         self.output = Tensor(self.batch_shape, self.input_dtype, self.name)
         Call(self, [], [self.output])
@@ -76,7 +82,24 @@ def Input(  # noqa: N802  (Keras' name)
     return InputLayer(batch_shape[1:] if shape is None else shape, dtype, name).output
 
 
-class Dense(Layer):
+class _OneInput(Layer):
+    """Base of the layers below: each works on one tensor of real numbers."""
+
+    def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
+        tensors = [t for given in inputs for t in as_list(given)]
+        if len(tensors) != 1:
+            raise TypeError(
+                f"layer {self.name!r} ({type(self).__name__}) takes one tensor, got {len(tensors)}"
+            )
+        if isinstance(tensors[0], Tensor) and tensors[0].dtype != "real":
+            raise ValueError(
+                f"layer {self.name!r} ({type(self).__name__}) needs real numbers, got "
+                f"{tensors[0].dtype}; leave out the dtype of Input(...)"
+            )
+        return super().__call__(tensors[0], training=training)
+
+
+class Dense(_OneInput):
     """`activation(inputs @ kernel + bias)` over the last axis.
 
     Parameters
@@ -165,7 +188,7 @@ class Dense(Layer):
         return self.activation(ops.linear(inputs, self.kernel, self.bias))
 
 
-class Activation(Layer):
+class Activation(_OneInput):
     """An activation as a layer of its own.
 
     Parameters
@@ -183,7 +206,7 @@ class Activation(Layer):
         return self.activation(inputs)
 
 
-class Dropout(Layer):
+class Dropout(_OneInput):
     """In training, drop each element with probability `rate` and scale the rest by 1/(1 - rate).
 
     Parameters
@@ -205,11 +228,13 @@ class Dropout(Layer):
         self, rate: float, noise_shape: None = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
-            raise ValueError(f"Dropout: rate must be a number from 0 to below 1, got {rate!r}")
+        self.rate = number("Dropout: rate", rate, low=0, below=1)
         refuse("Dropout", noise_shape=noise_shape)
-        self.rate = float(rate)
-        self.seed = seed
+        if seed is not None and (
+            isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0
+        ):
+            raise ValueError(f"Dropout: seed must be an integer of 0 or more, got {seed!r}")
+        self.seed = None if seed is None else int(seed)
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if not training or self.rate == 0:
@@ -217,7 +242,7 @@ class Dropout(Layer):
         return ops.dropout(inputs, self.rate, Graph.current().stream(), self.seed)
 
 
-class Flatten(Layer):
+class Flatten(_OneInput):
     """Each row as one vector."""
 
     def __init__(self, data_format: None = None, **kwargs: Any) -> None:
@@ -228,7 +253,7 @@ class Flatten(Layer):
         return ops.reshape(inputs, (None, at_rows(count(inputs.shape), 1)))
 
 
-class Rescaling(Layer):
+class Rescaling(_OneInput):
     """`inputs * scale + offset`, for example 1/255 for images.
 
     Parameters
@@ -239,10 +264,8 @@ class Rescaling(Layer):
 
     def __init__(self, scale: float, offset: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for name, value in (("scale", scale), ("offset", offset)):
-            if not np.isscalar(value) or not np.isfinite(value):
-                raise ValueError(f"Rescaling: {name} must be a finite number, got {value!r}")
-        self.scale, self.offset = float(scale), float(offset)
+        self.scale = number("Rescaling: scale", scale)
+        self.offset = number("Rescaling: offset", offset)
 
     def call(self, inputs: Tensor) -> Tensor:
         return ops.affine(inputs, self.scale, self.offset)

@@ -1,0 +1,755 @@
+"""The cases of the oracle: for each op a generator of inputs and attributes.
+
+Sizes lie around the widths of vectors, one axis at a time, then random triples, then a few beyond
+the blocks in which kernels work. `CASES` must name every op of the registry that has a kernel; a
+test counts. Values keep away from jumps of a function only where rounding could cross the jump.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from op_runner import Case
+
+from fastnn.ops import ACTIVATIONS, LOSSES
+from fastnn.ops.elementary import BINARY, REDUCTIONS, UNARY
+
+SIZES = (1, 2, 3, 7, 8, 15, 16, 17, 33, 64, 100)
+
+Rng = np.random.Generator
+CASES: dict[str, Callable[[Rng], Iterator[Case]]] = {}
+
+
+def cases(op: str) -> list[Case]:
+    """All cases of an op, the same ones each time."""
+    return list(CASES[op](np.random.default_rng(zlib.crc32(op.encode()))))
+
+
+def of(op: str) -> Callable[[Any], Any]:
+    """Register the decorated generator as the cases of `op`."""
+
+    def add(generate: Callable[[Rng], Iterator[Case]]) -> Callable[[Rng], Iterator[Case]]:
+        CASES[op] = generate
+        return generate
+
+    return add
+
+
+# --- sizes and values ----------------------------------------------------------------------------
+
+
+def pairs(rng: Rng, few: bool = False) -> list[tuple[int, int]]:
+    """(rows, width): either one through all sizes beside an odd one, then random pairs."""
+    found = [(n, 5) for n in SIZES] + [(3, n) for n in SIZES]
+    if not few:
+        found += [(n, 1) for n in SIZES]
+        found += [tuple(int(n) for n in rng.choice(SIZES, 2)) for _ in range(5)]
+    return [*found, (5, 300)]  # beyond the chunks of 256 in which functions are added
+
+
+def triples(rng: Rng) -> list[tuple[int, int, int]]:
+    """(m, k, n): each through all sizes beside odd ones, then random triples."""
+    found = []
+    for axis in range(3):
+        for size in SIZES:
+            triple = [5, 11, 21]
+            triple[axis] = size
+            found.append(tuple(triple))
+    return found + [tuple(int(n) for n in rng.choice(SIZES, 3)) for _ in range(12)]
+
+
+# Beyond what a product keeps in registers, packs, or takes at once: deep, wide, tall, narrow ones.
+BLOCKS = (
+    (1, 1030, 530), (7, 513, 37), (40, 520, 600), (33, 40, 513), (300, 5, 3), (130, 200, 5),
+    (70, 300, 1), (1, 300, 1), (400, 350, 9), (65, 129, 15),
+)  # fmt: skip
+
+
+def normal(rng: Rng, *shape: int, scale: float = 1.0) -> np.ndarray:
+    """Normal numbers, some of them exactly zero."""
+    values = rng.normal(0, scale, shape)
+    return np.where(rng.random(shape) < 0.05, 0.0, values)
+
+
+def positive(rng: Rng, *shape: int) -> np.ndarray:
+    """Numbers from 0.05 to 5."""
+    return rng.uniform(0.05, 5, shape)
+
+
+def away(rng: Rng, *shape: int) -> np.ndarray:
+    """Numbers of both signs whose size is from 0.1 to 3."""
+    return rng.uniform(0.1, 3, shape) * rng.choice([-1, 1], shape)
+
+
+def integers(rng: Rng, *shape: int, low: int = -3, high: int = 4) -> np.ndarray:
+    """Small whole numbers: sums of their products are exact, and many are equal."""
+    return rng.integers(low, high, shape).astype(np.float64)
+
+
+def labels(rng: Rng, classes: int, *shape: int) -> np.ndarray:
+    """int32 below `classes`."""
+    return rng.integers(0, classes, shape).astype(np.int32)
+
+
+def weights(rng: Rng, *shape: int) -> np.ndarray:
+    """Weights of 0 and more, whole zeros among them: masks are weights."""
+    return np.where(rng.random(shape) < 0.3, 0.0, rng.uniform(0.2, 2, shape))
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+# --- functions of one number ---------------------------------------------------------------------
+
+
+def activation_input(rng: Rng, name: str, *shape: int) -> np.ndarray:
+    x = normal(rng, *shape, scale=2.0)
+    big = rng.random(shape) < 0.05
+    return np.where(big, np.sign(x) * rng.uniform(10, 60, shape), x)
+
+
+@of("activation")
+def _(rng: Rng) -> Iterator[Case]:
+    for name in ACTIVATIONS:
+        for shape in [*pairs(rng), (4, 3, 7), (2, 3, 4, 5)]:
+            x = activation_input(rng, name, *shape)
+            yield Case("activation", [x], {"activation": name})
+        yield Case("activation", [activation_input(rng, name, 37)], {"activation": name}, [False])
+
+
+def saved_by(rng: Rng, name: str, *shape: int) -> np.ndarray:
+    """What the activation keeps for its derivative."""
+    x = activation_input(rng, name, *shape)
+    return ACTIVATIONS[name].formula(x) if ACTIVATIONS[name].saves == "output" else x
+
+
+@of("activation_backward")
+def _(rng: Rng) -> Iterator[Case]:
+    for name in ACTIVATIONS:
+        for shape in [*pairs(rng), (4, 3, 7)]:
+            dy, saved = normal(rng, *shape), saved_by(rng, name, *shape)
+            yield Case("activation_backward", [dy, saved], {"activation": name})
+
+
+@of("softmax")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape in [*pairs(rng), (3, 4, 7), (2, 2100), (400, 10), (2, 1)]:
+        yield Case("softmax", [normal(rng, *shape, scale=3.0)], terms=shape[-1])
+    yield Case("softmax", [normal(rng, 4, 9)], batched=[False], terms=9)
+    # Shifted by the largest: no overflow, and far ones vanish.
+    yield Case("softmax", [normal(rng, 4, 9, scale=300.0)], terms=9)
+
+
+@of("softmax_backward")
+def _(rng: Rng) -> Iterator[Case]:
+    def size(dy: Any, y: Any) -> Any:
+        return np.abs(y) * (np.abs(dy) + np.abs(dy * y).sum(-1, keepdims=True))
+
+    for shape in [*pairs(rng), (3, 4, 7)]:
+        y = softmax(normal(rng, *shape, scale=2.0))
+        yield Case("softmax_backward", [normal(rng, *shape), y], terms=shape[-1], magnitude=size)
+
+
+@of("unary")
+def _(rng: Rng) -> Iterator[Case]:
+    value = {"log": positive, "sqrt": positive, "reciprocal": away}
+    for name in UNARY:
+        make = value.get(name, normal)
+        for shape in [*pairs(rng), (4, 3, 7), (2, 3, 4, 5)]:
+            yield Case("unary", [make(rng, *shape)], {"function": name})
+        yield Case("unary", [make(rng, 37)], {"function": name}, [False])
+    # log loses its largest part to cancellation near 1, exp overflows beside nothing.
+    yield Case("unary", [1 + normal(rng, 5, 33, scale=1e-3)], {"function": "log"})
+    yield Case("unary", [normal(rng, 5, 33, scale=25.0).clip(-87, 11)], {"function": "exp"})
+
+
+@of("affine")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape in pairs(rng):
+        for factor, offset in ((1.0, 0.7), (-2.5, 0.0), (0.0, 1.0)):
+            yield Case("affine", [normal(rng, *shape)], {"factor": factor, "offset": offset},
+                       magnitude=lambda x, f=factor, o=offset: abs(f * x) + abs(o))  # fmt: skip
+    yield Case("affine", [normal(rng, 37)], {"factor": 3.0, "offset": -1.0}, [False])
+
+
+# --- functions of two and three numbers ----------------------------------------------------------
+
+# Shapes that broadcast; "r" marks what begins with the rows of the batch.
+BROADCASTS = (
+    ("r 6 9", "9"), ("9", "r 6 9"), ("r 6 9", "1"), ("r 6 9", ""), ("", "r 6 9"), ("r 6 9", "1 9"),
+    ("r 6 1", "r 6 9"), ("r 6 9", "r 6 1"), ("r 6 1", "9"), ("9", "r 6 1"), ("1 1", "r 6 9"),
+    ("r 6", "r 6"), ("r 4 3 17", "17"), ("r 4 3 17", "3 1"), ("r 4 3 1", "17"), ("r 4 1 1", "3 17"),
+    ("r 4 3 17", "r 4 1 17"), ("r 4 1 17", "r 4 3 1"), ("r 4 2 3 5", "3 1"), ("r 4 2 3 5", "2 1 5"),
+    ("r 4 1 3 1", "r 4 2 1 5"), ("r 4 2 3 5", "r 4 1 1 1"), ("1 2 3 5", "r 4 1 3 1"),
+    ("6 9", "9"), ("6 9", "6 1"), ("2 3 4", "3 1"), ("r 5 300", "300"), ("r 5 300", "r 5 1"),
+    ("r 5 1", "r 5 300"), ("r 3 1 300", "r 3 4 1"),
+)  # fmt: skip
+
+
+def shape_of(text: str) -> tuple[tuple[int, ...], bool]:
+    """The sizes of a shape in `BROADCASTS`, and whether it has rows."""
+    return tuple(int(n) for n in text.split() if n != "r"), text.startswith("r")
+
+
+@of("binary")
+def _(rng: Rng) -> Iterator[Case]:
+    for name in BINARY:
+        jumps = name in ("greater", "less", "equal", "maximum", "minimum")
+        make = integers if jumps else normal
+        divisor = away if name == "divide" else make
+        for shape in [*pairs(rng), (4, 3, 7)]:
+            yield Case("binary", [make(rng, *shape), divisor(rng, *shape)], {"function": name},
+                       magnitude=lambda a, b, f=BINARY[name]: _size(f, a, b))  # fmt: skip
+        for left, right in BROADCASTS:
+            (a, a_rows), (b, b_rows) = shape_of(left), shape_of(right)
+            yield Case(
+                "binary", [make(rng, *a), divisor(rng, *b)], {"function": name}, [a_rows, b_rows],
+                magnitude=lambda a, b, f=BINARY[name]: _size(f, a, b),
+            )  # fmt: skip
+
+
+def _size(function: Any, a: Any, b: Any) -> Any:
+    """|a| f |b| of a function of two numbers: of a difference it is the sum."""
+    if function in (np.add, np.subtract):
+        return np.abs(a) + np.abs(b)
+    return np.abs(function(a, b))
+
+
+@of("where")
+def _(rng: Rng) -> Iterator[Case]:
+    def condition(*shape: int) -> np.ndarray:
+        return rng.choice([0.0, 1.0, -2.0], shape)
+
+    for shape in [*pairs(rng), (4, 3, 7)]:
+        yield Case("where", [condition(*shape), normal(rng, *shape), normal(rng, *shape)])
+    for first, second in BROADCASTS:
+        for texts in ((first, second, second), (second, first, second), (second, second, first)):
+            (c, c_rows), (a, a_rows), (b, b_rows) = map(shape_of, texts)
+            inputs = [condition(*c), normal(rng, *a), normal(rng, *b)]
+            yield Case("where", inputs, batched=[c_rows, a_rows, b_rows])
+
+
+# --- products ------------------------------------------------------------------------------------
+
+
+@of("matmul")
+def _(rng: Rng) -> Iterator[Case]:
+    for m, k, n in (*triples(rng), *BLOCKS):
+        for ta, tb in ((False, False), (False, True), (True, False), (True, True)):
+            a = normal(rng, k, m) if ta else normal(rng, m, k)
+            b = normal(rng, n, k) if tb else normal(rng, k, n)
+            # Rows of the batch: those of y, or with a transposed the terms of the sums.
+            rows = [not (ta and tb), ta and not tb]
+            yield _matmul(a, b, ta, tb, rows, k)
+            if m * k * n < 5000:
+                yield _matmul(a, b, ta, tb, [False, False], k)
+    for ta, tb in ((False, False), (False, True), (True, False)):
+        a, b = normal(rng, 5, 3, 9), normal(rng, *((5, 3, 7) if ta else (7, 9) if tb else (9, 7)))
+        yield _matmul(a, b, ta, tb, [True, ta], 15 if ta else 9)
+
+
+def _matmul(a: Any, b: Any, ta: bool, tb: bool, rows: list[bool], terms: int) -> Case:
+    attrs = {"transpose_a": ta, "transpose_b": tb}
+    return Case("matmul", [a, b], attrs, rows, terms, absolute("matmul", **attrs))
+
+
+def absolute(op: str, **attrs: Any) -> Callable[..., Any]:
+    """The op itself on absolute values: the magnitude of a sum of products."""
+
+    def size(*inputs: Any) -> Any:
+        case = Case(op, list(inputs), attrs)
+        return case.definition.define(*(None if x is None else np.abs(x) for x in inputs), **attrs)
+
+    return size
+
+
+def _linear_size(x: Any, w: Any, b: Any) -> Any:
+    return np.abs(x) @ np.abs(w) + (0 if b is None else np.abs(b))
+
+
+@of("linear")
+def _(rng: Rng) -> Iterator[Case]:
+    def one(name: str, biased: bool, *shape: int, n: int) -> Case:
+        # A step jumps: its sums must be exact.
+        make = integers if name == "step" else normal
+        k = shape[-1]
+        scale = 1.0 if name == "step" else 1 / np.sqrt(k)
+        inputs = [make(rng, *shape), make(rng, k, n) * scale, make(rng, n) if biased else None]
+        # Only a plain product is ever added: fusion refuses an output with a second writer.
+        return Case("linear", inputs, {"activation": name}, [True, False, False], k + 1,
+                    _linear_size, add=name == "linear")  # fmt: skip
+
+    for name in ACTIVATIONS:
+        for m, k, n in triples(rng):
+            for biased in (False, True):
+                yield one(name, biased, m, k, n=n)
+    for m, k, n in BLOCKS:
+        for name, biased in (("linear", True), ("relu", True), ("tanh", False)):
+            yield one(name, biased, m, k, n=n)
+    for name in ACTIVATIONS:
+        yield one(name, True, 3, 4, 9, n=17)
+
+
+@of("linear_dx")
+def _(rng: Rng) -> Iterator[Case]:
+    def size(dy: Any, w: Any, saved: Any) -> Any:
+        return np.abs(dy) @ np.abs(w).T
+
+    def one(name: str, k: int, *shape: int) -> Case:
+        n = shape[-1]
+        dy, w = normal(rng, *shape), normal(rng, k, n)
+        saved = None if name == "linear" else saved_by(rng, name, *shape[:-1], k)
+        return Case("linear_dx", [dy, w, saved], {"activation": name}, [True, False, True], n, size,
+                    add=name == "linear")  # fmt: skip
+
+    for name in ACTIVATIONS:
+        for m, k, n in triples(rng):
+            yield one(name, k, m, n)
+        yield one(name, 17, 3, 4, 9)
+    for m, k, n in BLOCKS:
+        for name in ("linear", "relu", "sigmoid"):
+            yield one(name, k, m, n)
+
+
+@of("linear_dw")
+def _(rng: Rng) -> Iterator[Case]:
+    def size(x: Any, dy: Any) -> Any:
+        x, dy = np.abs(x).reshape(-1, x.shape[-1]), np.abs(dy).reshape(-1, dy.shape[-1])
+        return x.T @ dy, dy.sum(axis=0)
+
+    for m, k, n in (*triples(rng), *BLOCKS, *((m, k, n) for k, m, n in BLOCKS)):
+        yield Case("linear_dw", [normal(rng, m, k), normal(rng, m, n)], terms=m, magnitude=size)
+    yield Case("linear_dw", [normal(rng, 3, 4, 9), normal(rng, 3, 4, 17)], terms=12, magnitude=size)
+
+
+# --- reductions ----------------------------------------------------------------------------------
+
+
+@of("reduce")
+def _(rng: Rng) -> Iterator[Case]:
+    def one(name: str, x: np.ndarray, axes: tuple[int, ...], keep: bool, rows: bool) -> Case:
+        attrs = {"function": name, "axes": axes, "keepdims": keep}
+        terms = int(np.prod([x.shape[i] for i in axes], dtype=int))
+        size = None if name == "max" else absolute("reduce", **attrs)
+        return Case("reduce", [x], attrs, [rows], terms, size)
+
+    for name in REDUCTIONS:
+        for shape in [*pairs(rng), (2, 1030), (1030, 2), (300, 300), (520, 20)]:
+            for axes in ((0,), (1,), (0, 1)):
+                yield one(name, normal(rng, *shape), axes, False, True)
+        for shape in [(4, 5, 6), (3, 17, 2), (2, 3, 4, 5), (3, 2, 17, 4), (3, 1, 5, 1)]:
+            axes = range(len(shape))
+            for chosen in range(1, 2 ** len(shape)):
+                over = tuple(i for i in axes if chosen >> i & 1)
+                keep, rows = bool(rng.integers(2)), bool(rng.integers(2))
+                # All values negative: a maximum must not start from 0.
+                yield one(name, -positive(rng, *shape), over, keep, rows)
+        yield one(name, normal(rng, 37), (0,), False, False)
+        yield one(name, normal(rng, 37), (0,), True, True)
+
+
+# --- moving data ---------------------------------------------------------------------------------
+
+
+@of("copy")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape in [*pairs(rng), (4, 3, 7), (2, 3, 4, 5), (9,)]:
+        yield Case("copy", [normal(rng, *shape)])
+        yield Case("copy", [normal(rng, *shape)], batched=[False])
+    yield Case("copy", [normal(rng)], batched=[False])
+
+
+@of("broadcast")
+def _(rng: Rng) -> Iterator[Case]:
+    for left, right in BROADCASTS:
+        for small, large in ((left, right), (right, left)):
+            (a, a_rows), (b, b_rows) = shape_of(small), shape_of(large)
+            if len(a) <= len(b) and np.broadcast_shapes(a, b) == b and a_rows <= b_rows:
+                yield Case("broadcast", [normal(rng, *a), normal(rng, *b)], batched=[a_rows, b_rows])
+    for n in SIZES:
+        yield Case("broadcast", [normal(rng, n), normal(rng, 3, n)], batched=[False, True])
+        yield Case("broadcast", [normal(rng, 3, 1), normal(rng, 3, n)], batched=[True, True])
+        yield Case("broadcast", [normal(rng, n, 1), normal(rng, n, 5)], batched=[True, True])
+
+
+@of("transpose")
+def _(rng: Rng) -> Iterator[Case]:
+    for m, n in pairs(rng):
+        yield Case("transpose", [normal(rng, m, n)], {"axes": (1, 0)}, [False])
+        yield Case("transpose", [normal(rng, 3, m, n)], {"axes": (0, 2, 1)}, [True])
+    for axes in ((0, 1, 3, 2), (0, 3, 1, 2), (0, 2, 3, 1), (0, 3, 2, 1)):
+        yield Case("transpose", [normal(rng, 3, 4, 5, 18)], {"axes": axes}, [True])
+    for axes in ((3, 2, 1, 0), (2, 0, 3, 1), (1, 0, 2, 3)):
+        yield Case("transpose", [normal(rng, 3, 17, 2, 20)], {"axes": axes}, [False])
+    yield Case("transpose", [normal(rng, 5, 7)], {"axes": (0, 1)}, [True])
+
+
+# (shape, slices): the rows stay whole, None for the whole of any other axis.
+SLICES = (
+    ((4, 9), (None, (0, 1))), ((4, 9), (None, (8, 9))), ((4, 9), (None, (2, 7))),
+    ((4, 9), (None, (0, 9))), ((4, 9), (None, None)), ((3, 100), (None, (1, 100))),
+    ((3, 100), (None, (17, 33))), ((5, 6, 7), (None, (1, 3), None)),
+    ((5, 6, 7), (None, None, (2, 6))), ((5, 6, 7), (None, (5, 6), (0, 3))), ((5, 6, 7), (None, (1, 2))),
+    ((3, 4, 5, 6), (None, (1, 3), None, (2, 5))), ((3, 4, 5, 6), (None, (3, 4), (1, 4), (0, 6))),
+)  # fmt: skip
+
+
+@of("slice")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape, slices in SLICES:
+        yield Case("slice", [normal(rng, *shape)], {"slices": slices})
+    for n in SIZES:
+        yield Case("slice", [normal(rng, 3, n + 2)], {"slices": (None, (1, n + 1))})
+        yield Case("slice", [normal(rng, n, 6)], {"slices": (None, (2, 5))})
+        yield Case("slice", [normal(rng, n + 2, 6)], {"slices": ((1, n + 1), (2, 5))}, [False])
+
+
+@of("unslice")
+def _(rng: Rng) -> Iterator[Case]:
+    def one(shape: tuple[int, ...], slices: Any, rows: bool) -> Case:
+        whole = np.zeros(shape)[tuple(slice(None) if s is None else slice(*s) for s in slices)]
+        given = (None, *shape[1:]) if rows else shape
+        return Case("unslice", [normal(rng, *whole.shape)], {"slices": slices, "shape": given}, [rows])
+
+    for shape, slices in SLICES:
+        yield one(shape, slices, True)
+        yield one(shape, slices, False)
+    for n in SIZES:
+        yield one((3, n + 2), (None, (1, n + 1)), True)
+        yield one((n, 6), (None, (2, 5)), True)
+        yield one((n + 2, 6), ((1, n + 1), (2, 5)), False)
+
+
+@of("take_rows")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows, width in pairs(rng):
+        for extra in (0, 3):
+            state = normal(rng, rows + 4 + extra, width)
+            yield Case("take_rows", [state, normal(rng, rows, 2)], batched=[False, True])
+    state = normal(rng, 9, 3, 4)
+    yield Case("take_rows", [state, normal(rng, 5, 1)], batched=[False, True])
+
+
+@of("concatenate")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows, width in pairs(rng):
+        other = int(rng.choice(SIZES))
+        parts = [normal(rng, rows, width), normal(rng, rows, other), normal(rng, rows, 2)]
+        yield Case("concatenate", parts, {"axis": 1})
+    for axis in (1, 2, 3):
+        shapes = [[3, 4, 5, 6] for _ in range(3)]
+        for i, shape in enumerate(shapes):
+            shape[axis] = i + 1
+        yield Case("concatenate", [normal(rng, *s) for s in shapes], {"axis": axis})
+    static = [normal(rng, n, 6) for n in (1, 4, 7)]
+    yield Case("concatenate", static, {"axis": 0}, [False] * 3)
+    yield Case("concatenate", [normal(rng, 3, 5)], {"axis": 1})
+    yield Case("concatenate", [normal(rng, 3, i % 4 + 1) for i in range(20)], {"axis": 1})
+
+
+@of("gather")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows, width in pairs(rng):
+        ids = labels(rng, 7, rows)
+        yield Case("gather", [normal(rng, 7, width), ids], batched=[False, True])
+    yield Case("gather", [normal(rng, 7, 9), labels(rng, 7, 4, 3)], batched=[False, True])
+    yield Case("gather", [normal(rng, 5, 3, 4), labels(rng, 5, 6)], batched=[False, True])
+    yield Case("gather", [normal(rng, 5), labels(rng, 5, 6)], batched=[False, True])
+    yield Case("gather", [normal(rng, 5, 9), labels(rng, 5, 6)], batched=[False, False])
+
+
+@of("scatter_add")
+def _(rng: Rng) -> Iterator[Case]:
+    def one(x: np.ndarray, ids: np.ndarray, *shape: int) -> Case:
+        attrs = {"shape": shape}
+
+        def size(x: Any, ids: Any) -> Any:
+            y = np.zeros(shape)
+            np.add.at(y, ids, np.abs(x))
+            return y
+
+        return Case("scatter_add", [x, ids], attrs, terms=ids.size, magnitude=size)
+
+    for rows, width in pairs(rng):
+        yield one(normal(rng, rows, width), labels(rng, 7, rows), 9, width)
+    yield one(normal(rng, 4, 3, 9), labels(rng, 7, 4, 3), 7, 9)
+    yield one(normal(rng, 6, 3, 4), labels(rng, 5, 6), 5, 3, 4)
+
+
+@of("assign")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows, width in pairs(rng):
+        yield Case("assign", [normal(rng, rows + 5, width), normal(rng, rows, width)],
+                   batched=[False, True])  # fmt: skip
+    yield Case("assign", [normal(rng, 4, 5), normal(rng, 4, 5)], batched=[False, False])
+
+
+# --- losses and metrics --------------------------------------------------------------------------
+
+
+def loss_shapes(rng: Rng) -> list[tuple[tuple[int, ...], tuple[int, ...] | None]]:
+    """(shape of the prediction, shape of the weights or None)."""
+    found: list[tuple[tuple[int, ...], tuple[int, ...] | None]] = []
+    for shape in [*pairs(rng, few=True), (300, 3)]:
+        found += [(shape, None), (shape, shape[:1])]
+    return [*found, ((4, 3, 7), None), ((4, 3, 7), (4,)), ((4, 3, 7), (4, 3))]
+
+
+def optional_weights(rng: Rng, shape: tuple[int, ...] | None) -> Any:
+    return None if shape is None else weights(rng, *shape)
+
+
+def loss_inputs(rng: Rng, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Prediction and target of an elementwise loss."""
+    if name == "binary_crossentropy":
+        return rng.uniform(0.02, 0.98, shape), rng.choice([0.0, 1.0, 0.3], shape)
+    if name == "binary_crossentropy_logits":
+        return normal(rng, *shape, scale=4.0), rng.choice([0.0, 1.0, 0.3], shape)
+    p, t = normal(rng, *shape), normal(rng, *shape)
+    return p, np.where(rng.random(shape) < 0.1, p, t)
+
+
+def clipped_inputs() -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of 0 and 1 with every target. What is left of 1 - p depends on the type."""
+    p = np.array([[0.0, 1.0, 0.0, 1.0, 0.5, 1e-8, 0.25]])
+    return p, np.array([[0.0, 0.0, 1.0, 1.0, 0.5, 1.0, 1.0]])
+
+
+@of("elementwise_loss")
+def _(rng: Rng) -> Iterator[Case]:
+    for name in LOSSES:
+        for shape, weighted in loss_shapes(rng):
+            p, t = loss_inputs(rng, name, shape)
+            inputs = [p, t, optional_weights(rng, weighted)]
+            yield Case("elementwise_loss", inputs, {"function": name}, terms=p.size)
+    yield Case("elementwise_loss", [*clipped_inputs(), None], {"function": "binary_crossentropy"},
+               own_type=True)  # fmt: skip
+
+
+@of("elementwise_loss_backward")
+def _(rng: Rng) -> Iterator[Case]:
+    for name in LOSSES:
+        for shape, weighted in loss_shapes(rng):
+            inputs = [*loss_inputs(rng, name, shape), optional_weights(rng, weighted)]
+            scale = rng.uniform(0.1, 2, 1)
+            yield Case("elementwise_loss_backward", [*inputs, scale], {"function": name})
+    yield Case("elementwise_loss_backward", [*clipped_inputs(), None, np.ones(1)],
+               {"function": "binary_crossentropy"}, own_type=True)  # fmt: skip
+
+
+def class_targets(rng: Rng, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Targets of a cross-entropy: class indices, one-hot rows, and any distributions."""
+    classes = shape[-1]
+    yield labels(rng, classes, *shape[:-1])
+    yield np.eye(classes)[labels(rng, classes, *shape[:-1])]
+    yield softmax(normal(rng, *shape))
+
+
+def class_shapes(rng: Rng) -> list[tuple[tuple[int, ...], tuple[int, ...] | None]]:
+    return [*loss_shapes(rng), ((2, 2100), None), ((2, 2100), (2,))]
+
+
+@of("softmax_crossentropy")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape, weighted in class_shapes(rng):
+        for t in class_targets(rng, shape):
+            z = normal(rng, *shape, scale=3.0)
+            inputs = [z, t, optional_weights(rng, weighted)]
+            yield Case("softmax_crossentropy", inputs, terms=z.size)
+
+
+@of("softmax_crossentropy_backward")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape, weighted in class_shapes(rng):
+        for t in class_targets(rng, shape):
+            p = softmax(normal(rng, *shape, scale=3.0))
+            inputs = [p, t, optional_weights(rng, weighted), rng.uniform(0.1, 2, 1)]
+            yield Case("softmax_crossentropy_backward", inputs, terms=shape[-1])
+
+
+@of("crossentropy")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape, weighted in class_shapes(rng):
+        for t in class_targets(rng, shape):
+            p = rng.uniform(0.1, 1, shape)
+            yield Case("crossentropy", [p, t, optional_weights(rng, weighted)], terms=p.size)
+    p = np.array([[0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
+    yield Case("crossentropy", [p, np.array([0, 1], np.int32), None], own_type=True)
+    yield Case("crossentropy", [p, np.array([[0.2, 0.3, 0.5], [1, 0, 0]]), None], own_type=True)
+
+
+@of("crossentropy_backward")
+def _(rng: Rng) -> Iterator[Case]:
+    def size(p: Any, t: Any, weight: Any, scale: Any) -> Any:
+        flat = p.reshape(-1, p.shape[-1])
+        total = flat.sum(-1, keepdims=True)
+        if t.dtype.kind == "i":
+            t = np.eye(flat.shape[1])[t]
+        dq = t.reshape(flat.shape) * total / flat
+        factor = np.ones(1) if weight is None else np.repeat(weight.ravel(), len(flat) // weight.size)
+        slope = (dq + (dq * flat / total).sum(-1, keepdims=True)) / total
+        return (slope * factor[:, None] * scale).reshape(p.shape)
+
+    for shape, weighted in class_shapes(rng):
+        for t in class_targets(rng, shape):
+            p = rng.uniform(0.1, 1, shape)
+            inputs = [p, t, optional_weights(rng, weighted), rng.uniform(0.1, 2, 1)]
+            yield Case("crossentropy_backward", inputs, terms=shape[-1], magnitude=size)
+    p = np.array([[0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])
+    yield Case("crossentropy_backward", [p, np.array([0, 1], np.int32), None, np.ones(1)],
+               own_type=True)  # fmt: skip
+
+
+@of("weighted_sum")
+def _(rng: Rng) -> Iterator[Case]:
+    def size(values: Any, weight: Any) -> Any:
+        lead = 1 if weight is None else weight.ndim
+        rows = np.abs(values).reshape(*values.shape[:lead], -1).sum(-1)
+        weight = np.ones(rows.shape) if weight is None else weight
+        return np.array([(rows * weight).sum(), weight.sum()])
+
+    for shape, weighted in [*loss_shapes(rng), ((2, 1030), None), ((2, 1030), (2,))]:
+        values = normal(rng, *shape)
+        inputs = [values, optional_weights(rng, weighted)]
+        yield Case("weighted_sum", inputs, terms=values.size, magnitude=size)
+
+
+@of("weighted_sum_backward")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape, weighted in loss_shapes(rng):
+        inputs = [normal(rng, *shape), optional_weights(rng, weighted), rng.uniform(0.1, 2, 1)]
+        yield Case("weighted_sum_backward", inputs)
+
+
+@of("loss_scale")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows in SIZES:
+        attrs = {"factor": float(rng.uniform(0.1, 2))}
+        yield Case("loss_scale", [None], attrs, control={"batch_rows": rows + 9})
+        yield Case("loss_scale", [rng.choice([0.0, 1.0], rows)], attrs)
+        yield Case("loss_scale", [rng.choice([0.0, 1.0], (rows, 3))], attrs)
+    yield Case("loss_scale", [np.zeros(5)], {"factor": 0.5})  # all masked: no division by 0
+    yield Case("loss_scale", [rng.choice([0.0, 1.0], (3, 1030))], {"factor": 0.5})
+
+
+@of("count")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows in SIZES:
+        x = normal(rng, rows, 2, 3)
+        yield Case("count", [x, None])
+        yield Case("count", [x, rng.choice([0.0, 1.0], rows)])
+        yield Case("count", [x, rng.choice([0.0, 1.0], (rows, 2))])
+
+
+@of("l2_penalty")
+def _(rng: Rng) -> Iterator[Case]:
+    for n, width in pairs(rng):
+        for factor in (0.01, 2.0):
+            w, x = normal(rng, n, width), normal(rng, 3, 2)
+            yield Case("l2_penalty", [w, x], {"factor": factor}, [False, True], terms=n * width)
+
+
+@of("categorical_accuracy")
+def _(rng: Rng) -> Iterator[Case]:
+    yield from _class_metric(rng, "categorical_accuracy")
+
+
+@of("confusion_matrix")
+def _(rng: Rng) -> Iterator[Case]:
+    yield from _class_metric(rng, "confusion_matrix")
+
+
+def _class_metric(rng: Rng, op: str) -> Iterator[Case]:
+    for shape, weighted in loss_shapes(rng):
+        for t in class_targets(rng, shape):
+            # Whole numbers: of equally large predictions the first one counts.
+            p = integers(rng, *shape)
+            yield Case(op, [p, t, optional_weights(rng, weighted)], terms=shape[0])
+
+
+@of("binary_accuracy")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape, weighted in loss_shapes(rng):
+        for threshold in (0.5, 0.25):
+            p, t = integers(rng, *shape, low=0, high=5) / 4, integers(rng, *shape, low=0, high=2)
+            inputs = [p, t, optional_weights(rng, weighted)]
+            yield Case("binary_accuracy", inputs, {"threshold": threshold}, terms=shape[0])
+
+
+# --- optimizers: w, g and slots, no rows ---------------------------------------------------------
+
+LENGTHS = (*SIZES, 1030)
+
+
+def _update(op: str, arrays: list[Any], hyper: dict[str, Any], **control: Any) -> Iterator[Case]:
+    for factor in (1.0, 0.25):
+        yield Case(op, arrays, {"rate_factor": factor, **hyper}, [False] * len(arrays),
+                   control={"rate": 0.05, **control})  # fmt: skip
+
+
+@of("sgd")
+def _(rng: Rng) -> Iterator[Case]:
+    for n in LENGTHS:
+        yield from _update("sgd", [normal(rng, n), normal(rng, n)], {})
+
+
+@of("momentum")
+def _(rng: Rng) -> Iterator[Case]:
+    for n in LENGTHS:
+        for nesterov in (False, True):
+            arrays = [normal(rng, n) for _ in range(3)]
+            yield from _update("momentum", arrays, {"momentum": 0.9, "nesterov": nesterov})
+
+
+@of("rmsprop")
+def _(rng: Rng) -> Iterator[Case]:
+    hyper = {"rho": 0.9, "epsilon": 1e-7, "momentum": 0.8}
+    for n in LENGTHS:
+        for centered in (False, True):
+            for velocity in (False, True):
+                w, g, a, m = (normal(rng, n) for _ in range(4))
+                v = a * a + positive(rng, n)  # a mean of squares is above the square of the mean
+                arrays = [w, g, v, a if centered else None, m if velocity else None]
+                yield from _update("rmsprop", arrays, hyper)
+
+
+@of("adam")
+def _(rng: Rng) -> Iterator[Case]:
+    hyper = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+    for n in LENGTHS:
+        for iteration in (0, 1, 1000, 10**6):
+            arrays = [normal(rng, n), normal(rng, n), normal(rng, n), positive(rng, n)]
+            yield from _update("adam", arrays, hyper, iteration=iteration)
+        zeros = [normal(rng, n), normal(rng, n), np.zeros(n), np.zeros(n)]
+        yield from _update("adam", zeros, {**hyper, "beta_1": 0.5})
+
+
+@of("accumulate")
+def _(rng: Rng) -> Iterator[Case]:
+    for n in LENGTHS:
+        yield Case("accumulate", [normal(rng, n), normal(rng, n)], {"factor": 1 / 3}, [False, False])
+
+
+@of("clear")
+def _(rng: Rng) -> Iterator[Case]:
+    for n in LENGTHS:
+        yield Case("clear", [normal(rng, n)], batched=[False])
+
+
+# --- random numbers ------------------------------------------------------------------------------
+
+
+@of("dropout")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape in [*pairs(rng), (4, 3, 7)]:
+        for rate in (0.5, 0.1, 0.0):
+            own = int(rng.integers(2**62)) if rng.integers(2) else None
+            attrs = {"rate": rate, "stream": int(rng.integers(1, 50)), "seed": own}
+            control = {"seed": int(rng.integers(2**62)), "step": int(rng.integers(10**6)),
+                       "first_row": int(rng.integers(1000)), "batch_rows": 5000}  # fmt: skip
+            yield Case("dropout", [away(rng, *shape)], attrs, control=control)
