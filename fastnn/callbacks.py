@@ -6,6 +6,8 @@ epoch hooks after each epoch; with neither, many epochs run in one native call.
 
 from __future__ import annotations
 
+import functools
+import math
 import sys
 import time
 from typing import Any
@@ -37,7 +39,7 @@ class Callback:
         """Before the first epoch."""
 
     def on_train_end(self, logs: Any = None) -> None:
-        """After the last epoch."""
+        """After the last epoch, with its logs."""
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Before each epoch; epochs count from 0."""
@@ -46,10 +48,24 @@ class Callback:
         """After each epoch; `logs` holds losses and metrics, `val_...` included."""
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Before each batch."""
+        """Before each batch; calls `on_batch_begin`, its other name."""
+        self.on_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """After each batch; `logs` holds the means of this epoch so far."""
+        """After each batch; `logs` holds the means of this epoch so far. Calls `on_batch_end`."""
+        self.on_batch_end(batch, logs)
+
+    def on_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Before each batch."""
+
+    def on_batch_end(self, batch: int, logs: Any = None) -> None:
+        """After each batch."""
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Before the validation that ends an epoch."""
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """After that validation; `logs` holds its losses and metrics, without `val_`."""
 
 
 def overrides(callback: Callback, *hooks: str) -> bool:
@@ -71,6 +87,9 @@ class History(Callback):
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
 
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.add(epoch, logs or {})
+
     def add(self, epoch: int, logs: dict[str, Any]) -> None:
         """Note the values of one epoch."""
         self.epoch.append(epoch)
@@ -81,7 +100,8 @@ class History(Callback):
 class Progress:
     """What `verbose` shows: 1 a bar per epoch, 2 a line per epoch, 0 nothing.
 
-    The bar is redrawn at most ten times a second, so short epochs share a redraw.
+    At most ten bars a second are shown: of epochs shorter than that some are left out, never the
+    last one.
     """
 
     def __init__(self, verbose: int, epochs: int, steps: int) -> None:
@@ -90,15 +110,15 @@ class Progress:
         self.steps = steps
         self.bar: Any = None
         self.started = time.monotonic()
+        self.shown = -math.inf  # when the last bar was finished
+        self.ended: tuple[int, str] | None = None  # an epoch that is not shown yet
 
     def update(self, epoch: int, batch: int) -> None:
         """Show how far an epoch has come."""
         if self.verbose != 1:
             return
         if self.bar is None:
-            from tqdm import tqdm
-
-            self.bar = tqdm(
+            self.bar = _bar_class()(
                 total=self.steps,
                 desc=f"Epoch {epoch + 1}/{self.epochs}",
                 file=sys.stdout,
@@ -115,16 +135,35 @@ class Progress:
             return
         values = " - ".join(f"{k}: {v:.4f}" for k, v in logs.items() if isinstance(v, float))
         if self.verbose == 1:
-            self.update(epoch, self.steps)
-            self.bar.set_postfix_str(values)
-            self.close()
+            self.ended = epoch, values
+            if self.bar is not None or time.monotonic() - self.shown >= 0.1:
+                self._show()
         else:
             took = time.monotonic() - self.started
             print(f"Epoch {epoch + 1}/{self.epochs} - {took:.1f}s - {values}", flush=True)
         self.started = time.monotonic()
 
+    def _show(self) -> None:
+        """Finish the bar of the epoch that has ended."""
+        if self.ended is not None:
+            epoch, values = self.ended
+            self.ended = None
+            self.update(epoch, self.steps)
+            self.bar.set_postfix_str(values)
+            self.close()
+            self.shown = time.monotonic()
+
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Show what is not shown yet, and leave the bar as it is."""
+        self._show()
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+
+@functools.cache
+def _bar_class() -> Any:
+    """tqdm's bar without the thread that would watch over it: nothing outlives `fit`."""
+    from tqdm import tqdm
+
+    return type("Bar", (tqdm,), {"monitor_interval": 0})

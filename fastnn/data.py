@@ -6,11 +6,13 @@ what was received, what was expected and what to do. Called by `training.py` onl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from fastnn.losses import Loss
 from fastnn.ops.tensor import Shape
 from fastnn.utils import as_list
 
@@ -23,12 +25,22 @@ def array_of(value: Any, what: str) -> np.ndarray:
     ValueError
         It is no array of numbers, or has no rows.
     """
+    if value is None:
+        raise ValueError(f"{what} is missing")
+    if np.ma.is_masked(value):
+        raise ValueError(f"{what} is a masked array; fill it (x.filled(...)) or drop its rows")
     try:
         array = np.asarray(value)
-    except ValueError as error:
+    except ValueError:
         raise ValueError(
-            f"{what} cannot be made into one array ({error}); its rows must have one shape"
+            f"{what} cannot be made into one array: its rows differ in shape; cut or pad them "
+            "to one shape"
         ) from None
+    if array.dtype.kind == "O" and array.ndim == 0:
+        raise ValueError(
+            f"{what} is a {type(value).__name__}, expected an array of numbers with one row per "
+            "sample"
+        )
     if array.dtype.kind not in "fiub":
         raise ValueError(
             f"{what} has dtype {array.dtype}, expected numbers; "
@@ -43,19 +55,42 @@ def array_of(value: Any, what: str) -> np.ndarray:
 
 def check_finite(array: np.ndarray, what: str) -> None:
     """Refuse NaN and infinity, naming how many there are and where the first one is."""
-    if array.dtype.kind != "f":
-        return
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(array.sum()):  # one fast pass; overflow of the sum is looked at below
-            return
-    bad = ~np.isfinite(array)
-    count = int(bad.sum())
-    if count:
-        first = tuple(int(i) for i in np.argwhere(bad)[0])
+    found = _not_finite(array)
+    if found:
+        count, first = found
+        are = "value that is" if count == 1 else "values that are"
         raise ValueError(
-            f"{what} has {count} values that are NaN or infinite, the first at index {first}; "
+            f"{what} has {count} {are} NaN or infinite, the first at index {first}; "
             "remove or replace them"
         )
+
+
+def _not_finite(array: np.ndarray) -> tuple[int, Any] | None:
+    """How many values are NaN or infinite, and the index of the first; None if none is."""
+    if array.dtype.kind != "f":
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(array.sum()):  # one fast pass; overflow of the sum is looked at below
+            return None
+    bad = ~np.isfinite(array)
+    if not bad.any():
+        return None
+    first = tuple(int(i) for i in np.argwhere(bad)[0])
+    return int(bad.sum()), first[0] if len(first) == 1 else first
+
+
+def _converted(array: np.ndarray, dtype: str, what: str) -> np.ndarray:
+    """A finite array as a contiguous one of the plan's type; itself if it is one."""
+    with np.errstate(over="ignore"):
+        made = np.ascontiguousarray(array, dtype)
+    if array.dtype.kind == "f" and array.dtype.itemsize > made.dtype.itemsize:
+        found = _not_finite(made)
+        if found:
+            raise ValueError(
+                f"{what} has values too large for {dtype}, the first at index {found[1]}; scale "
+                "the data, or use config.set_floatx('float64')"
+            )
+    return made
 
 
 def as_inputs(x: Any, names: Sequence[str], what: str = "x") -> list[np.ndarray]:
@@ -69,13 +104,23 @@ def as_inputs(x: Any, names: Sequence[str], what: str = "x") -> list[np.ndarray]
             )
         return [array_of(x[n], f"{what}[{n!r}]") for n in names]
     if len(names) == 1:
-        if isinstance(x, (list, tuple)) and len(x) == 1 and isinstance(x[0], np.ndarray):
-            x = x[0] if x[0].ndim > 1 else x
-        return [array_of(x, what)]
+        return [array_of(alone(x), what)]
     if not isinstance(x, (list, tuple)) or len(x) != len(names):
         got = f"{len(x)} arrays" if isinstance(x, (list, tuple)) else type(x).__name__
         raise ValueError(f"{what}: this model expects a list of {len(names)} arrays, got {got}")
     return [array_of(a, f"{what}[{i}]") for i, a in enumerate(x)]
+
+
+def alone(value: Any, rows: int = 0) -> Any:
+    """The array in a list of one array, Keras' way to give one input; anything else as it is.
+
+    A list of one vector is one row of data, unless the vector has the length `rows` above 1.
+    """
+    if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], np.ndarray):
+        array = value[0]
+        if array.ndim > 1 or (array.ndim == 1 and len(array) == rows > 1):
+            return array
+    return value
 
 
 def features(array: np.ndarray, shape: Shape, dtype: str, what: str) -> np.ndarray:
@@ -94,7 +139,9 @@ def features(array: np.ndarray, shape: Shape, dtype: str, what: str) -> np.ndarr
             f"{unit}: {_expected(shape)}"
         )
     check_finite(array, what)
-    return np.ascontiguousarray(array, dtype)
+    if dtype == "int32" and ((np.floor(array) != array) | (abs(array) >= 2**31)).any():
+        raise ValueError(f"{what} must hold whole numbers below 2**31 for an int32 input")
+    return _converted(array, dtype, what)
 
 
 def _row(shape: Sequence[Any]) -> str:
@@ -102,13 +149,14 @@ def _row(shape: Sequence[Any]) -> str:
 
 
 def _expected(shape: Shape) -> str:
-    return "shape (" + ", ".join("rows" if n is None else str(n) for n in shape) + ")"
+    entries = ", ".join("rows" if n is None else str(n) for n in shape)
+    return f"shape ({entries},)" if len(shape) == 1 else f"shape ({entries})"
 
 
 def _hint(array: np.ndarray, shape: Shape) -> str:
     if array.shape == shape[1:]:
         return "; this looks like a single row: pass x[None]"
-    if array.ndim == 3 and len(shape) == 2 and array.shape[1] * array.shape[2] == shape[1]:
+    if array.ndim > 2 and len(shape) == 2 and math.prod(array.shape[1:]) == shape[1]:
         return "; flatten it with x.reshape(len(x), -1), or begin the model with Flatten()"
     return ""
 
@@ -122,49 +170,52 @@ def labels(array: np.ndarray, y_pred: Shape, what: str, loss: str) -> np.ndarray
         array = array[..., 0]
     if array.shape[1:] != positions[1:]:
         hint = ""
-        if array.shape[1:] == y_pred[1:]:
+        if array.ndim == len(y_pred):
             hint = "; one-hot targets go with loss 'categorical_crossentropy'"
         raise ValueError(
             f"{what} has shape {array.shape}, but loss {loss!r} expects one class index per row: "
             f"{_expected(positions)}{hint}"
         )
     check_finite(array, what)
-    as_integers = array.astype(np.int64)
-    if array.dtype.kind == "f" and not (as_integers == array).all():
-        row = int(np.argmax((as_integers != array).reshape(len(array), -1).any(axis=1)))
+    if array.dtype.kind == "f" and (np.floor(array) != array).any():
+        row = _first_row(np.floor(array) != array)
         raise ValueError(
             f"{what} must hold whole class indices for loss {loss!r}, but row {row} has "
             f"{array[row]}; use a regression loss such as 'mse' for real targets"
         )
-    outside = (as_integers < 0) | (as_integers >= classes)
+    outside = (array < 0) | (array >= classes)
     if outside.any():
-        row = int(np.argmax(outside.reshape(len(array), -1).any(axis=1)))
         raise ValueError(
-            f"{what} has labels from {as_integers.min()} to {as_integers.max()}, but the output "
-            f"has {classes} classes (0 to {classes - 1}); the first label outside is in row {row}"
+            f"{what} has labels from {int(array.min())} to {int(array.max())}, but the output "
+            f"has {classes} classes (0 to {classes - 1}); the first label outside is in row "
+            f"{_first_row(outside)}"
         )
-    return np.ascontiguousarray(as_integers, np.int32)
+    return np.ascontiguousarray(array, np.int32)
 
 
-def targets(array: np.ndarray, y_pred: Shape, dtype: str, what: str, loss: str) -> np.ndarray:
+def _first_row(bad: np.ndarray) -> int:
+    return int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))
+
+
+def targets(array: np.ndarray, y_pred: Shape, dtype: str, what: str, loss: Loss) -> np.ndarray:
     """Targets that look like the prediction: same shape, finite, of the plan's type."""
     if array.ndim == len(y_pred) - 1 and y_pred[-1] == 1:
         array = array[..., None]
     if array.shape[1:] != y_pred[1:]:
         hint = ""
-        if array.ndim == 1 and "categorical" in loss:
+        if array.shape[1:] in (y_pred[1:-1], (*y_pred[1:-1], 1)) and loss.bounded:
             hint = "; class indices go with loss 'sparse_categorical_crossentropy'"
         raise ValueError(
-            f"{what} has shape {array.shape}, but loss {loss!r} expects the shape of the output: "
-            f"{_expected(y_pred)}{hint}"
+            f"{what} has shape {array.shape}, but loss {loss.name!r} expects the shape of the "
+            f"output: {_expected(y_pred)}{hint}"
         )
     check_finite(array, what)
-    if "crossentropy" in loss and (array.min() < 0 or array.max() > 1):
+    if loss.bounded and (array.min() < 0 or array.max() > 1):
         raise ValueError(
-            f"{what} has values from {array.min()} to {array.max()}, but loss {loss!r} expects "
-            "probabilities from 0 to 1"
+            f"{what} has values from {array.min()} to {array.max()}, but loss {loss.name!r} "
+            "expects probabilities from 0 to 1"
         )
-    return np.ascontiguousarray(array, dtype)
+    return _converted(array, dtype, what)
 
 
 def weights(array: np.ndarray, rows: int, dtype: str, what: str) -> np.ndarray:
@@ -177,7 +228,7 @@ def weights(array: np.ndarray, rows: int, dtype: str, what: str) -> np.ndarray:
     if array.min() < 0:
         row = int(np.argmax(array < 0))
         raise ValueError(f"{what} must be 0 or more, but row {row} has {array[row]}")
-    return np.ascontiguousarray(array, dtype)
+    return _converted(array, dtype, what)
 
 
 def same_length(arrays: Sequence[tuple[str, np.ndarray]]) -> int:
@@ -212,5 +263,9 @@ def per_output(value: Any, names: Sequence[str], what: str) -> list[Any]:
         return [value.get(name) for name in names]
     values = as_list(value)
     if len(values) != len(names):
-        raise ValueError(f"{what}: {len(values)} entries for {len(names)} outputs")
+        got = f"a list of {len(values)}" if isinstance(value, (list, tuple)) else "one entry"
+        raise ValueError(
+            f"{what}: got {got}, expected a list of {len(names)} or a dictionary, for the outputs: "
+            f"{', '.join(names)}"
+        )
     return values

@@ -40,7 +40,9 @@ class Loss:
             if key not in ("axis", "dtype"):
                 raise TypeError(f"{type(self).__name__} has no argument {key!r}")
             if value is not None and (key, value) != ("axis", -1):
-                raise ValueError(f"{type(self).__name__}: {key}={value!r} is not supported")
+                raise ValueError(
+                    f"{type(self).__name__}: {key}={value!r} is not supported; leave it out"
+                )
         if reduction not in ("sum_over_batch_size", "auto"):
             raise ValueError(
                 f"{type(self).__name__}: reduction {reduction!r} is not supported; "

@@ -35,6 +35,9 @@ class Metric:
     def __init__(self, name: str | None = None) -> None:
         self.name = name or snake_case(type(self).__name__)
 
+    def check(self, y_pred_shape: Any) -> None:
+        """Raise ValueError where this metric cannot follow such an output."""
+
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         """Emit the op; returns its accumulator."""
         raise NotImplementedError
@@ -53,6 +56,9 @@ class _Mean(Metric):
 
 class CategoricalAccuracy(_Mean):
     """How often the largest prediction is the class of a one-hot target."""
+
+    def check(self, y_pred_shape: Any) -> None:
+        _needs_classes(self, y_pred_shape)
 
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         return emit("categorical_accuracy", y_pred, y_true, weight)
@@ -130,12 +136,23 @@ class ConfusionMatrix(Metric):
         super().__init__(name)
         self.target = "labels" if sparse else "like"
 
+    def check(self, y_pred_shape: Any) -> None:
+        _needs_classes(self, y_pred_shape)
+
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         return emit("confusion_matrix", y_pred, y_true, weight)
 
     def result(self, sums: np.ndarray, y_pred_shape: Any) -> np.ndarray:
         classes = y_pred_shape[-1]
         return sums.reshape(classes, classes).copy()
+
+
+def _needs_classes(metric: Metric, y_pred_shape: Any) -> None:
+    if len(y_pred_shape) < 2 or y_pred_shape[-1] < 2:
+        raise ValueError(
+            f"metric {metric.name!r} needs at least 2 classes, but the output has shape "
+            f"{y_pred_shape}; use binary_accuracy for one output"
+        )
 
 
 _CLASSES: dict[str, type[Metric]] = {

@@ -122,7 +122,13 @@ class Model(Trainable, Layer):
     def store(self) -> Any:
         """The MODEL block that holds the weights (an empty one for a model without weights)."""
         variables = self.variables
-        return variables[0].store if variables else Store([], self.dtype)
+        if variables:
+            return variables[0].store
+        if self._no_weights is None:
+            self._no_weights = Store([], self.dtype)
+        return self._no_weights
+
+    _no_weights: Store | None = None
 
     @property
     def layers(self) -> list[Layer]:
@@ -267,6 +273,11 @@ class Sequential(Model):
             )
         if isinstance(layer, InputLayer) and self._layers:
             raise ValueError("Input must be the first layer of a Sequential")
+        if layer in self._layers:
+            raise ValueError(
+                f"layer {layer.name!r} is already in this Sequential; make a second one, or use "
+                "Model(inputs, outputs) to share its weights"
+            )
         self._layers = [*self._layers, layer]
         _name_apart(self._layers)
         self.calls, self.outputs, self.inputs, self.built = [], [], [], False
@@ -288,6 +299,11 @@ class Sequential(Model):
     def build(self, input_shape: Any = None) -> None:
         if self.built or input_shape is None:
             return
+        if not isinstance(input_shape, (tuple, list)) or len(input_shape) < 1:
+            raise ValueError(
+                f"build: the input shape must be a tuple such as (None, features), got "
+                f"{input_shape!r}"
+            )
         if not self.layers:
             raise ValueError("this Sequential has no layers; add one first")
         self._chain(tuple(input_shape))

@@ -47,7 +47,9 @@ class Optimizer:
             if key not in _KERAS_ARGUMENTS:
                 raise TypeError(f"{type(self).__name__} has no argument {key!r}")
             if value is not None and value is not False and value != _KERAS_ARGUMENTS[key]:
-                raise ValueError(f"{type(self).__name__}: {key}={value!r} is not supported")
+                raise ValueError(
+                    f"{type(self).__name__}: {key}={value!r} is not supported; leave it out"
+                )
         k = gradient_accumulation_steps
         integral = isinstance(k, numbers.Integral) and not isinstance(k, bool)
         if k is not None and (not integral or k < 1):

@@ -7,6 +7,8 @@ tenth of a second; between slices it shows progress, runs the user's callbacks a
 
 from __future__ import annotations
 
+import numbers
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,12 +22,12 @@ from fastnn.engine.memory import aligned, zeros
 from fastnn.engine.plan import CONTROL, Plan
 from fastnn.engine.trace import Head, Sum, trace
 from fastnn.ops.tensor import at_rows, concrete, count
-from fastnn.utils import as_list, unlist
+from fastnn.utils import as_list, number, unlist
 
 PLANS_KEPT = 8  # executors of recent shapes and modes; each has a scratch block of its own
 ROWS_AT_ONCE = 256  # of evaluate and predict, unless batch_size says otherwise
 
-BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end")
+BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 
 
@@ -56,6 +58,7 @@ class Trainable:
         self._reset_plans()
 
     def _reset_plans(self) -> None:
+        self._plans_lock = threading.RLock()  # several threads may predict
         self._executors: dict[Any, tuple[Executor, list[Sum]]] = {}
 
     # --- compile ---------------------------------------------------------------------------------
@@ -141,6 +144,7 @@ class Trainable:
             if loss[i] is None:
                 raise ValueError(f"compile: output {name!r} has no loss")
             shape = self.outputs[i].shape
+            loss[i].check(self.outputs[i])
             heads.append(
                 Head(
                     name,
@@ -150,6 +154,7 @@ class Trainable:
                     [_resolve(m, loss[i], shape) for m in lists["weighted_metrics"][i]],
                 )
             )
+        self._metric_keys = _metric_keys(heads)
         return heads
 
     # --- plans -----------------------------------------------------------------------------------
@@ -170,17 +175,15 @@ class Trainable:
         names = ["loss"]
         several = len(self._heads) > 1
         names += [f"{h.name}_loss" for h in self._heads] if several else []
-        for head in self._heads:
-            prefix = f"{head.name}_" if several else ""
-            names += [prefix + m.name for m in (*head.metrics, *head.weighted_metrics)]
-        return names
+        return [*names, *self._metric_keys]
 
     def _require_ready(self, what: str, compiled: bool = True, x: Any = None) -> None:
         """Build from data if that is possible; raise if the model cannot do `what` yet."""
         if compiled and self.optimizer is None:
             raise RuntimeError(f"{what}: compile the model first, with model.compile(...)")
         if not self.built and x is not None:
-            array = data.array_of(x, "x")
+            array = data.as_inputs(x, ["input_layer"])[0]
+            data.check_finite(array, "x")
             self.build((None, *array.shape[1:]) if array.ndim > 1 else (None, 1))
         if not self.built:
             raise ValueError(
@@ -195,12 +198,20 @@ class Trainable:
     ) -> tuple[Executor, list[Sum]]:
         """The executor for a mode, row capacity and kind of data; made once, kept for a while."""
         store = self.store
-        trained = tuple(id(v) for v in self.trainable_variables) if mode == "train" else ()
-        key = (mode, capacity, tuple(weighted), id(store), trained)
-        if key in self._executors:
-            found = self._executors.pop(key)
+        trained = tuple(self.trainable_variables) if mode == "train" else ()
+        key = (mode, capacity, tuple(weighted), store, trained)
+        with self._plans_lock:
+            found = self._executors.pop(key, None)
+            if found is None:
+                found = self._make_executor(mode, capacity, weighted, store)
             self._executors[key] = found  # the most recent one is last
-            return found
+            for old in list(self._executors)[:-PLANS_KEPT]:
+                del self._executors[old]
+        return found
+
+    def _make_executor(
+        self, mode: str, capacity: int, weighted: Sequence[bool], store: Any
+    ) -> tuple[Executor, list[Sum]]:
         cls = backends.get(self._backend)
         heads = [
             Head(h.name, h.loss, h.factor, h.metrics, h.weighted_metrics, w)
@@ -209,10 +220,7 @@ class Trainable:
         program, sums = trace(self, mode, heads, self.optimizer)
         plan = build(program, store.layout, capacity)
         training = self._training_block(plan) if mode == "train" else None
-        self._executors[key] = cls(plan, store.block, training), sums
-        for old in list(self._executors)[:-PLANS_KEPT]:
-            del self._executors[old]
-        return self._executors[key]
+        return cls(plan, store.block, training), sums
 
     def _training_block(self, plan: Plan) -> np.ndarray:
         """The block of gradients and optimizer state, kept over plans.
@@ -220,11 +228,14 @@ class Trainable:
         When the model shares layers with a newer one its variables have moved: their optimizer
         state moves along.
         """
-        if self._training is not None and self._training_store is self.store:
+        updated = any(group.updates for group in plan.groups)
+        if updated and self._training is not None and self._training_store is self.store:
             return self._training
         block = zeros(plan.sizes["training"])
         control = np.ndarray(1, CONTROL, block.data, plan.control_offset)
         control["seed"] = self._seed
+        if not updated:  # all is frozen: such a plan has no optimizer state, the model's own rests
+            return block
         if self._training is not None:
             old, new = self._training_store, self.store
             old_size, new_size = aligned(old.layout.parameters), aligned(new.layout.parameters)
@@ -268,13 +279,14 @@ class Trainable:
             raise ValueError(f"{prefix}y is missing; the loss needs targets")
         names = [h.name for h in self._heads]
         several = len(names) > 1
-        ys = data.per_output(y, names, f"{prefix}y") if several else [y]
-        shared = sample_weight is not None and not isinstance(sample_weight, (list, tuple, dict))
-        ws = (
-            [sample_weight] * len(names)
-            if shared or not several
-            else data.per_output(sample_weight, names, f"{prefix}sample_weight")
-        )
+        if several or isinstance(y, dict):
+            ys = data.per_output(y, names, f"{prefix}y")
+        else:
+            ys = [data.alone(y, rows)]
+        if isinstance(sample_weight, dict if not several else (list, tuple, dict)):
+            ws = data.per_output(sample_weight, names, f"{prefix}sample_weight")
+        else:
+            ws = [data.alone(sample_weight, rows)] * len(names)
         weighted = []
         dtype = self.store.dtype
         for i, head in enumerate(self._heads):
@@ -288,7 +300,7 @@ class Trainable:
             if head.loss.target == "labels":
                 feeds.append(data.labels(array, shape, what, head.loss.name))
             else:
-                feeds.append(data.targets(array, shape, dtype, what, head.loss.name))
+                feeds.append(data.targets(array, shape, dtype, what, head.loss))
             weighted.append(ws[i] is not None)
             if ws[i] is not None:
                 what = f"{prefix}sample_weight{suffix}"
@@ -366,6 +378,9 @@ class Trainable:
         epochs = data.whole(epochs, "epochs")
         initial_epoch = data.whole(initial_epoch, "initial_epoch", least=0)
         validation_freq = data.whole(validation_freq, "validation_freq")
+        if validation_batch_size is None:
+            validation_batch_size = min(batch_size, ROWS_AT_ONCE)
+        check_batch = data.whole(validation_batch_size, "validation_batch_size")
         shown = _verbosity(verbose)
         hooks = _callbacks(callbacks)
         self._require_ready("fit", x=x)
@@ -387,8 +402,6 @@ class Trainable:
             job.max_epochs = 1
         if any(overrides(c, *BATCH_HOOKS) for c in hooks):
             job.max_batches = 1
-        check_batch = validation_batch_size or min(batch_size, ROWS_AT_ONCE)
-        check_batch = data.whole(check_batch, "validation_batch_size")
 
         def finish(epoch: int) -> dict[str, Any]:
             """The values of an epoch that has ended, noted and shown."""
@@ -396,7 +409,9 @@ class Trainable:
             shown_epoch = epoch + initial_epoch
             if validation is not None and (shown_epoch + 1) % validation_freq == 0:
                 feeds_, weighted_ = validation
+                _call(hooks, "on_test_begin", {})
                 checked = self._evaluate(feeds_, weighted_, check_batch)
+                _call(hooks, "on_test_end", checked)
                 logs |= {f"val_{key}": value for key, value in checked.items()}
             history.add(shown_epoch, logs)
             progress.end_epoch(shown_epoch, logs)
@@ -409,13 +424,19 @@ class Trainable:
             callback.set_params(
                 {"epochs": epochs, "steps": job.batches, "batch_size": batch_size, "verbose": shown}
             )
-        _call(hooks, "on_train_begin")
+        _call(hooks, "on_train_begin", {})
         try:
-            self._loop(executor, sums, job, hooks, progress, finish, initial_epoch)
+            logs = self._loop(executor, sums, job, hooks, progress, finish, initial_epoch)
+        except KeyboardInterrupt:
+            # It comes out of a slice that may have finished epochs: they are noted as well.
+            if validation is None:
+                for done in range(len(history.epoch), job.epoch):
+                    history.add(done + initial_epoch, self._results(sums, job.sums[done]))
+            raise
         finally:
-            self._past_epochs += job.epoch
+            self._past_epochs += job.epoch + (job.batch > 0)  # the next order is a new one
             progress.close()
-        _call(hooks, "on_train_end", history.history)
+        _call(hooks, "on_train_end", logs)
         return history
 
     def _loop(
@@ -427,8 +448,9 @@ class Trainable:
         progress: Progress,
         finish: Any,
         initial_epoch: int,
-    ) -> None:
-        """Run a job slice by slice, calling hooks between."""
+    ) -> dict[str, Any]:
+        """Run a job slice by slice, calling hooks between; returns the last epoch's values."""
+        logs: dict[str, Any] = {}
         while job.epoch < job.epochs and not self.stop_training:
             epoch, batch = job.epoch, job.batch
             if batch == 0:
@@ -444,6 +466,11 @@ class Trainable:
                 _call(hooks, "on_epoch_end", done + initial_epoch, logs)
             if job.batch:
                 progress.update(job.epoch + initial_epoch, job.batch)
+        if job.batch:  # stopped within an epoch: it ends here
+            job.sums[job.epoch] = executor.accumulators
+            logs = finish(job.epoch)
+            _call(hooks, "on_epoch_end", job.epoch + initial_epoch, logs)
+        return logs
 
     def _validation(
         self, feeds: list[np.ndarray], weighted: tuple[bool, ...], split: float, given: Any
@@ -451,11 +478,13 @@ class Trainable:
         """What remains to train on, and (feeds, weighted) to validate on or None."""
         if given is not None:
             if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-                raise ValueError("validation_data must be (x, y) or (x, y, sample_weight)")
+                got = f"{len(given)} of them" if isinstance(given, (tuple, list)) else type(given)
+                raise ValueError(
+                    f"validation_data must be (x, y) or (x, y, sample_weight), got {got}"
+                )
             x, y, weight = (*given, None)[:3]
             return feeds, self._feeds(x, y, weight, "validation_")
-        if isinstance(split, bool) or not isinstance(split, (int, float)) or not 0 <= split < 1:
-            raise ValueError(f"validation_split must be from 0 to below 1, got {split!r}")
+        split = number("validation_split", split, low=0, below=1)
         if split == 0:
             return feeds, None
         rows = len(feeds[0])
@@ -476,6 +505,7 @@ class Trainable:
         if several:
             logs |= {f"{h.name}_loss": 0.0 for h in self._heads}
         rows = 1.0
+        keys = iter(self._metric_keys)
         for entry, part in _parts(sums, values):
             head = entry.head
             if entry.kind == "rows":
@@ -489,9 +519,7 @@ class Trainable:
                 if several:
                     logs[f"{head.name}_loss"] = value
             else:
-                assert head is not None
-                prefix = f"{head.name}_" if several else ""
-                logs[prefix + entry.owner.name] = entry.owner.result(part, entry.shape)
+                logs[next(keys)] = entry.owner.result(part, entry.shape)
         return logs
 
     def _evaluate(
@@ -642,17 +670,43 @@ def _metric(identifier: Any) -> Any:
 
 
 def _resolve(metric: Any, loss: losses.Loss, shape: Any) -> Any:
-    return metric.resolve(loss, shape) if isinstance(metric, metrics.Accuracy) else metric
+    if isinstance(metric, metrics.Accuracy):
+        metric = metric.resolve(loss, shape)
+    metric.check(shape)
+    return metric
+
+
+def _metric_keys(heads: Sequence[Head]) -> list[str]:
+    """The keys of all metrics in their order; one name given twice is told apart as in Keras."""
+    several = len(heads) > 1
+    taken = {"loss", *(f"{h.name}_loss" for h in heads if several)}
+    keys: list[str] = []
+    for head in heads:
+        prefix = f"{head.name}_" if several else ""
+        for metric in head.metrics:
+            keys.append(_untaken(prefix + metric.name, taken))
+        for metric in head.weighted_metrics:
+            key = prefix + metric.name
+            keys.append(_untaken(f"{prefix}weighted_{metric.name}" if key in taken else key, taken))
+    return keys
+
+
+def _untaken(key: str, taken: set[str]) -> str:
+    """`key`, numbered if it is taken; it is taken from then on."""
+    found, count_ = key, 0
+    while found in taken:
+        count_ += 1
+        found = f"{key}_{count_}"
+    taken.add(found)
+    return found
 
 
 def _factor(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-        raise ValueError(f"loss_weights must be finite numbers, got {value!r}")
-    return float(value)
+    return number("loss_weights", value)
 
 
 def _verbosity(verbose: Any) -> int:
-    if verbose in ("auto", 0, 1, 2):
+    if isinstance(verbose, (str, numbers.Integral)) and verbose in ("auto", 0, 1, 2):
         return 1 if verbose == "auto" else int(verbose)
     raise ValueError(f"verbose must be 'auto', 0, 1 or 2, got {verbose!r}")
 
@@ -664,6 +718,12 @@ def _callbacks(callbacks: Any) -> list[Callback]:
             raise TypeError(
                 f"callbacks must be a list of fastnn.callbacks.Callback, got {callback!r}"
             )
+        for hook in ("on_test_batch_begin", "on_test_batch_end"):
+            if hasattr(callback, hook):
+                raise ValueError(
+                    f"{type(callback).__name__} defines {hook}, but validation runs in one native "
+                    "call; use on_test_begin or on_test_end"
+                )
     return hooks
 
 

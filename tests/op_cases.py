@@ -7,6 +7,7 @@ test counts. Values keep away from jumps of a function only where rounding could
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,9 +24,10 @@ Rng = np.random.Generator
 CASES: dict[str, Callable[[Rng], Iterator[Case]]] = {}
 
 
-def cases(op: str) -> list[Case]:
+@functools.lru_cache(maxsize=1)
+def cases(op: str) -> tuple[Case, ...]:
     """All cases of an op, the same ones each time."""
-    return list(CASES[op](np.random.default_rng(zlib.crc32(op.encode()))))
+    return tuple(CASES[op](np.random.default_rng(zlib.crc32(op.encode()))))
 
 
 def of(op: str) -> Callable[[Any], Any]:
@@ -99,6 +101,12 @@ def weights(rng: Rng, *shape: int) -> np.ndarray:
     return np.where(rng.random(shape) < 0.3, 0.0, rng.uniform(0.2, 2, shape))
 
 
+def extremes(*more: float) -> np.ndarray:
+    """NaN, infinities, both zeros, denormals, the largest and smallest numbers, as one row."""
+    ends = [np.nan, np.inf, 0.0, 1e-310, 1e-42, 1e-30, 1e10, 1e30, 3e38, 88.8, 104.0, 710.0, *more]
+    return np.array([[sign * x for x in ends for sign in (1, -1)]])
+
+
 def softmax(x: np.ndarray) -> np.ndarray:
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
@@ -120,6 +128,7 @@ def _(rng: Rng) -> Iterator[Case]:
             x = activation_input(rng, name, *shape)
             yield Case("activation", [x], {"activation": name})
         yield Case("activation", [activation_input(rng, name, 37)], {"activation": name}, [False])
+        yield Case("activation", [extremes()], {"activation": name}, own_type=True)
 
 
 def saved_by(rng: Rng, name: str, *shape: int) -> np.ndarray:
@@ -134,6 +143,17 @@ def _(rng: Rng) -> Iterator[Case]:
         for shape in [*pairs(rng), (4, 3, 7)]:
             dy, saved = normal(rng, *shape), saved_by(rng, name, *shape)
             yield Case("activation_backward", [dy, saved], {"activation": name})
+    for name in ("relu", "step"):  # where they are flat even an infinite gradient stops
+        dy, saved = np.meshgrid([np.inf, -np.inf, np.nan, 3e38, 1.0], [0.0, 1.0])
+        yield Case("activation_backward", [dy, saved], {"activation": name}, own_type=True)
+
+
+def extreme_logits(undefined: bool) -> np.ndarray:
+    """Rows of huge logits; with `undefined` also rows whose softmax is NaN."""
+    rows = [[1e4, 0, -1e4], [3e38, -3e38, 0], [-np.inf, 1, 2]]
+    if undefined:
+        rows += [[np.inf, 1, 2], [-np.inf] * 3, [1, np.nan, 2]]
+    return np.array(rows, float)
 
 
 @of("softmax")
@@ -143,6 +163,7 @@ def _(rng: Rng) -> Iterator[Case]:
     yield Case("softmax", [normal(rng, 4, 9)], batched=[False], terms=9)
     # Shifted by the largest: no overflow, and far ones vanish.
     yield Case("softmax", [normal(rng, 4, 9, scale=300.0)], terms=9)
+    yield Case("softmax", [extreme_logits(True)], own_type=True)
 
 
 @of("softmax_backward")
@@ -163,6 +184,7 @@ def _(rng: Rng) -> Iterator[Case]:
         for shape in [*pairs(rng), (4, 3, 7), (2, 3, 4, 5)]:
             yield Case("unary", [make(rng, *shape)], {"function": name})
         yield Case("unary", [make(rng, 37)], {"function": name}, [False])
+        yield Case("unary", [extremes()], {"function": name}, own_type=True)
     # log loses its largest part to cancellation near 1, exp overflows beside nothing.
     yield Case("unary", [1 + normal(rng, 5, 33, scale=1e-3)], {"function": "log"})
     yield Case("unary", [normal(rng, 5, 33, scale=25.0).clip(-87, 11)], {"function": "exp"})
@@ -205,6 +227,8 @@ def _(rng: Rng) -> Iterator[Case]:
         for shape in [*pairs(rng), (4, 3, 7)]:
             yield Case("binary", [make(rng, *shape), divisor(rng, *shape)], {"function": name},
                        magnitude=lambda a, b, f=BINARY[name]: _size(f, a, b))  # fmt: skip
+        pair = np.meshgrid(extremes(), extremes())
+        yield Case("binary", list(pair), {"function": name}, own_type=True)
         for left, right in BROADCASTS:
             (a, a_rows), (b, b_rows) = shape_of(left), shape_of(right)
             yield Case(
@@ -351,9 +375,23 @@ def _(rng: Rng) -> Iterator[Case]:
                 yield one(name, -positive(rng, *shape), over, keep, rows)
         yield one(name, normal(rng, 37), (0,), False, False)
         yield one(name, normal(rng, 37), (0,), True, True)
+    # A NaN wins, and the maximum of nothing but -inf is -inf, in short rows and long ones.
+    for times in (1, 10):
+        x = np.array([[np.nan, 1, 2], [-np.inf] * 3, [1, np.inf, 2], [-np.inf, 1, -3]])
+        for axes in ((0,), (1,), (0, 1)):
+            yield one("max", np.tile(x, times), axes, False, True)
 
 
 # --- moving data ---------------------------------------------------------------------------------
+#
+# Integers (ids, labels) are moved too, whatever the float type; nothing adds to them.
+
+
+def moves_of_integers(
+    rng: Rng, op: str, attrs: dict[str, Any], *shapes: tuple[int, ...]
+) -> Iterator[Case]:
+    for shape in shapes:
+        yield Case(op, [labels(rng, 1000, *shape)], attrs, add=False)
 
 
 @of("copy")
@@ -362,6 +400,7 @@ def _(rng: Rng) -> Iterator[Case]:
         yield Case("copy", [normal(rng, *shape)])
         yield Case("copy", [normal(rng, *shape)], batched=[False])
     yield Case("copy", [normal(rng)], batched=[False])
+    yield from moves_of_integers(rng, "copy", {}, (5, 7), (9,))
 
 
 @of("broadcast")
@@ -375,6 +414,7 @@ def _(rng: Rng) -> Iterator[Case]:
         yield Case("broadcast", [normal(rng, n), normal(rng, 3, n)], batched=[False, True])
         yield Case("broadcast", [normal(rng, 3, 1), normal(rng, 3, n)], batched=[True, True])
         yield Case("broadcast", [normal(rng, n, 1), normal(rng, n, 5)], batched=[True, True])
+    yield Case("broadcast", [labels(rng, 99, 5, 1), normal(rng, 5, 7)], add=False)
 
 
 @of("transpose")
@@ -387,6 +427,7 @@ def _(rng: Rng) -> Iterator[Case]:
     for axes in ((3, 2, 1, 0), (2, 0, 3, 1), (1, 0, 2, 3)):
         yield Case("transpose", [normal(rng, 3, 17, 2, 20)], {"axes": axes}, [False])
     yield Case("transpose", [normal(rng, 5, 7)], {"axes": (0, 1)}, [True])
+    yield from moves_of_integers(rng, "transpose", {"axes": (0, 2, 1)}, (3, 17, 20))
 
 
 # (shape, slices): the rows stay whole, None for the whole of any other axis.
@@ -407,6 +448,7 @@ def _(rng: Rng) -> Iterator[Case]:
         yield Case("slice", [normal(rng, 3, n + 2)], {"slices": (None, (1, n + 1))})
         yield Case("slice", [normal(rng, n, 6)], {"slices": (None, (2, 5))})
         yield Case("slice", [normal(rng, n + 2, 6)], {"slices": ((1, n + 1), (2, 5))}, [False])
+    yield from moves_of_integers(rng, "slice", {"slices": (None, (1, 6))}, (5, 9))
 
 
 @of("unslice")
@@ -423,6 +465,8 @@ def _(rng: Rng) -> Iterator[Case]:
         yield one((3, n + 2), (None, (1, n + 1)), True)
         yield one((n, 6), (None, (2, 5)), True)
         yield one((n + 2, 6), ((1, n + 1), (2, 5)), False)
+    attrs = {"slices": (None, (1, 6)), "shape": (None, 9)}
+    yield from moves_of_integers(rng, "unslice", attrs, (4, 5))
 
 
 @of("take_rows")
@@ -433,6 +477,8 @@ def _(rng: Rng) -> Iterator[Case]:
             yield Case("take_rows", [state, normal(rng, rows, 2)], batched=[False, True])
     state = normal(rng, 9, 3, 4)
     yield Case("take_rows", [state, normal(rng, 5, 1)], batched=[False, True])
+    state = labels(rng, 99, 9, 4)
+    yield Case("take_rows", [state, normal(rng, 5, 1)], batched=[False, True], add=False)
 
 
 @of("concatenate")
@@ -449,6 +495,8 @@ def _(rng: Rng) -> Iterator[Case]:
     static = [normal(rng, n, 6) for n in (1, 4, 7)]
     yield Case("concatenate", static, {"axis": 0}, [False] * 3)
     yield Case("concatenate", [normal(rng, 3, 5)], {"axis": 1})
+    ids = [labels(rng, 99, 3, 5), labels(rng, 99, 3, 8)]
+    yield Case("concatenate", ids, {"axis": 1}, add=False)
     yield Case("concatenate", [normal(rng, 3, i % 4 + 1) for i in range(20)], {"axis": 1})
 
 
@@ -487,6 +535,7 @@ def _(rng: Rng) -> Iterator[Case]:
         yield Case("assign", [normal(rng, rows + 5, width), normal(rng, rows, width)],
                    batched=[False, True])  # fmt: skip
     yield Case("assign", [normal(rng, 4, 5), normal(rng, 4, 5)], batched=[False, False])
+    yield Case("assign", [labels(rng, 99, 9, 5), labels(rng, 99, 4, 5)], batched=[False, True])
 
 
 # --- losses and metrics --------------------------------------------------------------------------
@@ -527,6 +576,10 @@ def _(rng: Rng) -> Iterator[Case]:
             p, t = loss_inputs(rng, name, shape)
             inputs = [p, t, optional_weights(rng, weighted)]
             yield Case("elementwise_loss", inputs, {"function": name}, terms=p.size)
+        pair = np.meshgrid([np.nan, np.inf, -np.inf, 3e38, -1e4, 0.0, 1.0], [0.0, 1.0, 0.5])
+        for row in np.transpose(pair, (1, 2, 0)).reshape(-1, 1, 2):  # one sum each
+            yield Case("elementwise_loss", [row[:, :1], row[:, 1:], None], {"function": name},
+                       own_type=True)  # fmt: skip
     yield Case("elementwise_loss", [*clipped_inputs(), None], {"function": "binary_crossentropy"},
                own_type=True)  # fmt: skip
 
@@ -538,6 +591,9 @@ def _(rng: Rng) -> Iterator[Case]:
             inputs = [*loss_inputs(rng, name, shape), optional_weights(rng, weighted)]
             scale = rng.uniform(0.1, 2, 1)
             yield Case("elementwise_loss_backward", [*inputs, scale], {"function": name})
+        pair = np.meshgrid([np.nan, np.inf, -np.inf, 3e38, -1e4, 0.0, 1.0], [0.0, 1.0, 0.5])
+        yield Case("elementwise_loss_backward", [*pair, None, np.ones(1)], {"function": name},
+                   own_type=True)  # fmt: skip
     yield Case("elementwise_loss_backward", [*clipped_inputs(), None, np.ones(1)],
                {"function": "binary_crossentropy"}, own_type=True)  # fmt: skip
 
@@ -561,6 +617,10 @@ def _(rng: Rng) -> Iterator[Case]:
             z = normal(rng, *shape, scale=3.0)
             inputs = [z, t, optional_weights(rng, weighted)]
             yield Case("softmax_crossentropy", inputs, terms=z.size)
+    for t in (np.array([1, 0, 1], np.int32), np.eye(3)[[1, 0, 1]]):
+        for row in range(3):
+            inputs = [extreme_logits(False)[row : row + 1], t[row : row + 1], None]
+            yield Case("softmax_crossentropy", inputs, own_type=True)
 
 
 @of("softmax_crossentropy_backward")
@@ -617,6 +677,8 @@ def _(rng: Rng) -> Iterator[Case]:
         values = normal(rng, *shape)
         inputs = [values, optional_weights(rng, weighted)]
         yield Case("weighted_sum", inputs, terms=values.size, magnitude=size)
+    for shape in ((), (5,), (3, 4)):  # computed without rows
+        yield Case("weighted_sum", [normal(rng, *shape), None], batched=[False, False], terms=12)
 
 
 @of("weighted_sum_backward")
@@ -624,6 +686,9 @@ def _(rng: Rng) -> Iterator[Case]:
     for shape, weighted in loss_shapes(rng):
         inputs = [normal(rng, *shape), optional_weights(rng, weighted), rng.uniform(0.1, 2, 1)]
         yield Case("weighted_sum_backward", inputs)
+    for shape in ((), (5,), (3, 4)):
+        inputs = [normal(rng, *shape), None, np.array([0.7])]
+        yield Case("weighted_sum_backward", inputs, batched=[False] * 3)
 
 
 @of("loss_scale")

@@ -1,14 +1,14 @@
 """Runs one op on one executor over memory full of traps, and compares it with its definition.
 
-A `Case` is an op with its inputs. A `Trial` writes a plan of that one step by hand: every operand
-lies between guards, and all memory that nobody filled holds NaN. After the run `Trial.check`
-compares the outputs with `op.define` in float64, and demands that no other byte has changed: a
-missing element keeps its NaN, a write beyond the end hits a guard. Used by the tests of ops.
+A `Case` is an op with its inputs. A `Trial` writes a plan of that one step by hand: outputs hold NaN
+before the run, and every operand lies between guards. After the run `Trial.check` compares the
+outputs with `op.define` in float64, and demands that no other byte has changed: an element that is
+left out keeps its NaN, a write beyond the end hits a guard. Used by the tests of ops.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +23,12 @@ from fastnn.ops.contract import Node, Op
 from fastnn.ops.tensor import concrete
 
 DTYPES = ("float32", "float64")
-GUARD = 256  # bytes of poison after each operand: four of the widest vectors
-POISON = 0xFF  # as a byte; every float made of it is NaN
+GUARD = 256  # bytes after each operand: four of the widest vectors
+
+# What memory holds before the run, as 32-bit words with the word's number in the low bits: NaN, or
+# a number from 2 to 32, in float32 and in float64. NaN shows who reads beyond an end, a number who
+# adds there; no two words are equal, so that a copy from one to the other shows too.
+FILLINGS = {"nan": 0xFFF00000, "numbers": 0x40000000}
 
 # Absolute error allowed: the first times sqrt(terms of a sum) times the sum of their absolute
 # values, and the second times max(1, |expected|).
@@ -33,6 +37,12 @@ TOLERANCES = {"float32": (1.3e-6, 1e-5), "float64": (1e-15, 1e-12)}
 # Outputs that no plan adds to, beside those that are updated in place and control numbers:
 # differentiation refuses a second gradient of these probabilities.
 NEVER_ADDED = {("softmax_crossentropy", 1)}
+
+
+def filling(kind: str, nbytes: int) -> np.ndarray:
+    """Bytes for memory that nobody has written."""
+    words = np.arange(1, nbytes // 4 + 1, dtype=np.uint32) & 0xFFFFF
+    return (words | np.uint32(FILLINGS[kind])).view(np.uint8)
 
 
 def executors() -> dict[str, type[Executor]]:
@@ -78,6 +88,7 @@ class Case:
     control: dict[str, Any] = field(default_factory=dict)
     add: bool = True
     own_type: bool = False
+    answers: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.batched is None:
@@ -127,6 +138,40 @@ class Case:
         return made
 
 
+    def given(self, dtype: str) -> list[Any]:
+        """The inputs in the tested type."""
+        names = input_names(self.definition, len(self.inputs))
+        return [
+            a if a is None or a.dtype != np.float64 or n == "scale" else a.astype(dtype)
+            for n, a in zip(names, self.inputs)
+        ]
+
+    def control_record(self) -> np.ndarray:
+        """The control record that the op sees."""
+        record = np.zeros((), CONTROL)
+        for name, value in {"batch_rows": self.rows, **self.control}.items():
+            record[name] = value
+        return record
+
+    def answer(self, dtype: str) -> tuple[list[Any], list[Any]]:
+        """What the op should make of its inputs, and the magnitudes that errors are measured by."""
+        if dtype not in self.answers:
+            wide = self.given(dtype)
+            if not self.own_type:
+                real = [a is not None and a.dtype.kind == "f" for a in wide]
+                wide = [a.astype(np.float64) if r else a for a, r in zip(wide, real)]
+            control = [self.control_record()] if self.definition.control else []
+            made = self.definition.define(*wide, *control, **self.attrs)
+            values = [made] if len(self.definition.outputs) == 1 else list(made)
+            if self.magnitude is None:
+                sizes = [None if v is None else np.abs(v) for v in values]
+            else:
+                size = self.magnitude(*wide)
+                sizes = list(size) if isinstance(size, tuple) else [size]
+            self.answers[dtype] = values, sizes
+        return self.answers[dtype]
+
+
 def input_names(op: Op, number: int) -> list[str]:
     """Names of the inputs; a last "*x" stands for as many as there are."""
     names = [n.removesuffix("?") for n in op.inputs]
@@ -140,19 +185,40 @@ class Wrong(AssertionError):
     """An executor did not do what the op's definition says."""
 
 
-def check(case: Case, executor: type[Executor], dtype: str, variant: str, spare: int = 0) -> None:
-    """Run one case and compare; `spare` is what the plan's capacity exceeds the rows by."""
-    trial = Trial(case, executor, dtype, variant, spare)
-    trial.run()
-    trial.check()
+def check(case: Case, executor: type[Executor], dtype: str, variant: str, **settings: Any) -> None:
+    """Run one case and compare; `settings` are those of `Trial`."""
+    with np.errstate(all="ignore"):  # infinity and NaN are among the inputs
+        trial = Trial(case, executor, dtype, variant, **settings)
+        trial.run()
+        trial.check()
+
+
+def check_all(cases: Sequence[Case], executor: type[Executor], dtype: str) -> int:
+    """Run all variants of the cases, with rooms and guards in turn; returns how many were run."""
+    number = 0
+    for i, case in enumerate(cases):
+        for variant in case.variants():
+            check(case, executor, dtype, variant, spare=3 * (i % 2), guards=("nan", "numbers")[i // 2 % 2])
+            number += 1
+    return number
 
 
 class Trial:
-    """One case on one executor, in guarded and poisoned memory."""
+    """One case on one executor, in guarded memory.
+
+    Parameters
+    ----------
+    variant : str
+        One of `case.variants()`.
+    spare : int
+        Rows of the plan's capacity that the batch leaves unused.
+    guards : {"nan", "numbers"}
+        What lies around the operands.
+    """
 
     def __init__(
         self, case: Case, executor: type[Executor], dtype: str, variant: str = "plain",
-        spare: int = 0,
+        spare: int = 0, guards: str = "nan",
     ) -> None:  # fmt: skip
         self.case, self.dtype, self.variant = case, dtype, variant
         self.op = case.definition
@@ -163,11 +229,10 @@ class Trial:
         self.node: Node = graph.nodes[0]
         self.ends = {"model": 0, "training": 0, "scratch": 0}
         self.plan = self._plan()
-        blocks = {name: zeros(self.plan.sizes[name]) for name in ("model", "training")}
-        for block in blocks.values():
-            block[:] = POISON
-        self.executor = executor(self.plan, blocks["model"], blocks["training"])
-        self.executor.blocks["scratch"][:] = POISON
+        blocks = [zeros(self.plan.sizes[name]) for name in ("model", "training")]
+        self.executor = executor(self.plan, *blocks)
+        for block in self.executor.blocks.values():
+            block[:] = filling(guards, block.nbytes)
         self._fill()
 
     # --- the plan --------------------------------------------------------------------------------
@@ -221,7 +286,7 @@ class Trial:
         self.times = 2 if accumulators and self.variant == "add" else 1
         steps = (step,) * self.times
         group = Group((), steps) if isinstance(op, Update) else Group(steps)
-        sizes = dict(self.ends)
+        sizes = {**self.ends, "parameters": 0}
         sizes["training"] += CONTROL.itemsize
         plan = Plan(
             "train", self.capacity, self.dtype, (group,), tuple(feeds), (),
@@ -230,26 +295,24 @@ class Trial:
         return plan.validate()
 
     def _fill(self) -> None:
-        """Inputs, old values of what is added to, control; and a copy of all of it."""
+        """NaN into outputs, values into inputs and what is added to; then note all of it."""
         rng = np.random.default_rng(7)
-        # Of what the definition is given, nothing is taken from the executor.
-        self.given: list[Any] = []
-        for buffer, array in zip(self.inputs, self.case.inputs):
-            self.given.append(None if buffer is None else array.astype(buffer.dtype))
+        for buffer in self.outputs:
             if buffer is not None:
-                self.view(buffer)[...] = self.given[-1]
-        self.old: list[Any] = []
-        for buffer, add in zip(self.outputs, self.added):
-            self.old.append(None)
+                view = self.view(buffer)
+                view[...] = np.ndarray(
+                    view.shape, view.dtype, filling("nan", aligned(view.nbytes)).data
+                )
+        for buffer, array in zip(self.inputs, self.case.given(self.dtype)):
+            if buffer is not None:
+                self.view(buffer)[...] = array
+        self.old: list[Any] = [None] * len(self.outputs)
+        for i, (buffer, add) in enumerate(zip(self.outputs, self.added)):
             if add and buffer is not None:
                 view = self.view(buffer)
                 view[...] = rng.normal(0, 2, view.shape)
-                self.old[-1] = view.copy()
-        self.control = np.zeros((), CONTROL)
-        self.control["batch_rows"] = self.rows
-        for name, value in self.case.control.items():
-            self.control[name] = value
-        self.executor.control[0] = self.control
+                self.old[i] = view.astype(np.float64)
+        self.executor.control[0] = self.case.control_record()
         self.before = {name: block.copy() for name, block in self.executor.blocks.items()}
 
     def view(self, buffer: Buffer) -> np.ndarray:
@@ -262,7 +325,8 @@ class Trial:
         if isinstance(self.op, Update):
             self.executor.update()
             return
-        first, total = int(self.control["first_row"]), int(self.control["batch_rows"])
+        record = self.case.control_record()
+        first, total = int(record["first_row"]), int(record["batch_rows"])
         feeds = [self.view(b).copy() for b in self.feeds]
         self.executor.gradients(feeds, first_row=first, batch_rows=total)
 
@@ -270,22 +334,11 @@ class Trial:
         return [None if b is None else self.view(b).copy() for b in self.outputs]
 
     def expected(self) -> tuple[list[Any], list[Any]]:
-        """What each output should hold, and the magnitude that its error is measured by."""
-        wide: list[Any] = list(self.given)
-        if not self.case.own_type:
-            wide = [a.astype(np.float64) if a is not None and a.dtype.kind == "f" else a for a in wide]
-        extra = [self.control] if self.op.control else []
-        made = self.op.define(*wide, *extra, **self.case.attrs)
-        values = [made] if len(self.outputs) == 1 else list(made)
-        if self.case.magnitude is None:
-            sizes = [None if v is None else np.abs(v) for v in values]
-        else:
-            sizes = self.case.magnitude(*wide)
-            sizes = list(sizes) if isinstance(sizes, tuple) else [sizes]
+        """`case.answer`, with what was there before where the step adds."""
+        values, sizes = map(list, self.case.answer(self.dtype))
         for i, (old, buffer) in enumerate(zip(self.old, self.outputs)):
             if old is not None:
-                values[i] = values[i] + old.astype(np.float64)
-                sizes[i] = sizes[i] + np.abs(old.astype(np.float64))
+                values[i], sizes[i] = values[i] + old, sizes[i] + np.abs(old)
             elif buffer in self.plan.accumulators:
                 values[i], sizes[i] = values[i] * self.times, sizes[i] * self.times
         return values, sizes

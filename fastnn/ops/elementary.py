@@ -439,9 +439,9 @@ def _walk(
     return (*dims(shape), *y, *x, y_offset, x_offset)
 
 
-def _offset(slices: Any, strides: Sequence[int]) -> int:
-    """Elements before the first one of a slice, given the strides of the whole."""
-    pad = MAX_RANK - len(slices)
+def _offset(slices: Any, shape: Shape, strides: Sequence[int]) -> int:
+    """Elements before the first one of a slice, given shape and strides of the whole."""
+    pad = MAX_RANK - len(shape)
     return sum(part[0] * strides[pad + i] for i, part in enumerate(slices) if part is not None)
 
 
@@ -567,7 +567,7 @@ class Slice(Op):
         x, y = node.inputs[0], node.outputs[0]
         assert x is not None
         strides = strides_for(x.shape, broadcast=False)
-        offset = _offset(node.attrs["slices"], strides)
+        offset = _offset(node.attrs["slices"], x.shape, strides)
         return _walk(y.shape, strides_for(y.shape), strides, 0, offset)
 
 
@@ -599,7 +599,7 @@ class Unslice(Op):
         x, y = node.inputs[0], node.outputs[0]
         assert x is not None
         strides = strides_for(y.shape, broadcast=False)
-        offset = _offset(node.attrs["slices"], strides)
+        offset = _offset(node.attrs["slices"], y.shape, strides)
         return (*_walk(x.shape, strides, strides_for(x.shape), offset, 0), count(y.shape))
 
 

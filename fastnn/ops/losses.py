@@ -64,7 +64,8 @@ def _clipped(p: Any) -> Any:
 
 
 def _inside(p: Any) -> Any:
-    return (p >= p.dtype.type(EPSILON)) & (p <= p.dtype.type(1) - p.dtype.type(EPSILON))
+    """Where p is not clipped. A NaN is not: it stays alive in the gradient."""
+    return ~((p < p.dtype.type(EPSILON)) | (p > p.dtype.type(1) - p.dtype.type(EPSILON)))
 
 
 def _bce_derivative(p: Any, t: Any) -> Any:
@@ -319,7 +320,7 @@ class WeightedSumBackward(Op):
     may_alias = {0: (0,)}
 
     def define(self, values: Any, weight: Any, scale: Any) -> Any:
-        rows = values.shape[0] if weight is None else weight.size
+        rows = int(np.prod(values.shape[:1])) if weight is None else weight.size
         ones = np.ones((rows, values.size // max(rows, 1)), values.dtype)
         return (ones * _per_row(weight, scale, rows, values.dtype)).reshape(values.shape)
 
@@ -414,6 +415,7 @@ class CategoricalAccuracy(_CrossentropySizes, LossOp):
     """1 where the largest prediction is at the target's class (the first of equal ones)."""
 
     name = "categorical_accuracy"
+    backward = Op.backward
 
     def define(self, p: Any, t: Any, weight: Any) -> Any:
         flat = _flat(p)
@@ -426,6 +428,7 @@ class BinaryAccuracy(LossOp):
     """Per element, 1 where (p > threshold) equals the target; a row's value is the sum."""
 
     name = "binary_accuracy"
+    backward = Op.backward
 
     def define(self, p: Any, t: Any, weight: Any, *, threshold: float) -> Any:
         lead = p.shape[:1] if weight is None else weight.shape
@@ -441,6 +444,7 @@ class ConfusionMatrix(_CrossentropySizes, LossOp):
     """Adds each row's weight to the cell (true class, predicted class)."""
 
     name = "confusion_matrix"
+    backward = Op.backward
 
     def infer(self, p: Tensor, t: Tensor, weight: Tensor | None) -> list[Spec]:
         width = p.shape[-1]
@@ -450,6 +454,6 @@ class ConfusionMatrix(_CrossentropySizes, LossOp):
         flat = _flat(p)
         label = t.reshape(-1) if t.dtype.kind in "iu" else t.reshape(flat.shape).argmax(-1)
         cells = np.zeros((flat.shape[1], flat.shape[1]))
-        weights = 1.0 if weight is None else weight.reshape(-1)
+        weights = 1.0 if weight is None else _spread(weight, len(flat))
         np.add.at(cells, (label, flat.argmax(axis=-1)), weights)
         return cells

@@ -124,7 +124,10 @@ class NativeExecutor(Executor):
             (s.each,) if isinstance(s, Rows) else self._number(step, s) for s in step.sizes
         ]
         sizes.append(sum(1 << i for i, add in enumerate(step.add) if add))
-        return self._table[step.op.kernel, self.plan.dtype], pointers, sizes, step.constants
+        # Integers are only moved: by the kernel of the float type that is as wide.
+        moved = step.outputs[0] is not None and step.outputs[0].dtype == "int32"
+        dtype = "float32" if moved else self.plan.dtype
+        return self._table[step.op.kernel, dtype], pointers, sizes, step.constants
 
     def _number(self, step: Step, size: int | str) -> int:
         if isinstance(size, int):
@@ -156,22 +159,7 @@ class NativeExecutor(Executor):
 
     def train(self, job: Job) -> None:
         with self.lock:
-            job.epoch, job.batch = self._program.train(
-                job.feeds,
-                job.order,
-                job.sums,
-                job.rates,
-                job.rows,
-                job.batch_size,
-                job.epochs,
-                job.shuffle,
-                job.epoch,
-                job.batch,
-                job.past_epochs,
-                job.seconds,
-                job.max_batches,
-                job.max_epochs,
-            )
+            self._program.train(job)
 
     def evaluate(self, feeds: Sequence[np.ndarray], rows: int) -> np.ndarray:
         with self.lock:

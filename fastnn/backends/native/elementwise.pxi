@@ -300,7 +300,7 @@ cdef void where_line(real *y, const real *condition, const real *a, const real *
 
 
 cdef void where(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """y (d0, d1, d2, d3), contiguous, = a where the condition is not 0, else b; all with strides."""
+    """y (d0, d1, d2, d3), contiguous, = a where the condition is not 0, else b, all strided."""
     cdef walk w = merged(n, n + 4, n + 8, n + 12)
     cdef real chunk[3][CHUNK]
     cdef real *y = p[0]
@@ -502,7 +502,7 @@ cdef void gather_rows(real **p, const int64_t *n, const double *c) noexcept nogi
 
 
 cdef void scatter_add_rows(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """dtable (table_rows, width) = 0 and then, row by row, dtable[ids[i]] += dy[i] (count, width)."""
+    """dtable (table_rows, width) = 0, then row by row dtable[ids[i]] += dy[i] (count, width)."""
     cdef const int32_t *ids = <const int32_t *>p[2]
     cdef int64_t width = n[1], i
     if not n[3] & 1:

@@ -136,23 +136,28 @@ cdef class Program:
             self.run(g.updates, g.last)
         g.state.iteration += 1
 
-    def train(self, arrays, order, sums, rates, int64_t rows, int64_t batch_size, int64_t epochs,
-              bint shuffled, int64_t epoch, int64_t batch, int64_t past_epochs, double seconds,
-              int64_t max_batches, int64_t max_epochs):
-        """Carry on with a job from (epoch, batch); returns where it stopped."""
+    def train(self, job):
+        """Carry on with a job; its epoch and batch say where it stopped.
+
+        They are set here, before Python runs again: an interrupt is raised as soon as it does.
+        """
         cdef Py_buffer *views = NULL
         cdef Py_buffer order_view, sums_view, rates_view
         cdef const double *table = NULL
-        cdef int64_t batches = (rows + batch_size - 1) // batch_size, opened = 0
-        cdef double deadline
+        cdef int64_t rows = job.rows, batch_size = job.batch_size, past_epochs = job.past_epochs
+        cdef int64_t epoch = job.epoch, epochs = job.epochs, max_epochs = job.max_epochs
+        cdef int64_t batch = job.batch, batches = job.batches, max_batches = job.max_batches
+        cdef int64_t opened = 0
+        cdef bint shuffled = job.shuffle
+        cdef double seconds = job.seconds, deadline
         try:
-            views = self.open_feeds(arrays)
-            PyObject_GetBuffer(order, &order_view, PyBUF_WRITABLE)
+            views = self.open_feeds(job.feeds)
+            PyObject_GetBuffer(job.order, &order_view, PyBUF_WRITABLE)
             opened = 1
-            PyObject_GetBuffer(sums, &sums_view, PyBUF_WRITABLE)
+            PyObject_GetBuffer(job.sums, &sums_view, PyBUF_WRITABLE)
             opened = 2
-            if rates is not None:
-                PyObject_GetBuffer(rates, &rates_view, PyBUF_SIMPLE)
+            if job.rates is not None:
+                PyObject_GetBuffer(job.rates, &rates_view, PyBUF_SIMPLE)
                 opened = 3
                 table = <const double *>rates_view.buf
             with nogil:
@@ -183,7 +188,8 @@ cdef class Program:
             if opened > 2:
                 PyBuffer_Release(&rates_view)
             self.close(views, self.feed_count)
-        return epoch, batch
+        job.epoch = epoch
+        job.batch = batch
 
     def forward(self, arrays, int64_t rows, results):
         """Evaluate or predict all rows; `results` are arrays to fill, one per output."""

@@ -22,7 +22,7 @@
 #define SQRT(x) _Generic((x), float: sqrtf, double: sqrt)(x)
 #define ABSOLUTE(x) _Generic((x), float: fabsf, double: fabs)(x)
 
-/* ENTRY(name, the saved tensor: y or x, forward: y from x, backward: dx from dy and the saved one) */
+/* ENTRY(name, saved tensor: y or x, forward: y from x, backward: dx from dy and the saved one) */
 #define ACTIVATIONS(ENTRY)                                                                        \
     ENTRY(linear, y, y = x, dx = dy)                                                              \
     ENTRY(step, y, y = x >= C(0) ? C(1) : x < C(0) ? C(0) : x, dx = C(0))                         \
@@ -86,9 +86,9 @@ static const char *const unary_names[] = {UNARY_FUNCTIONS(ENTRY_NAME)};
 static const char *const binary_names[] = {BINARY_FUNCTIONS(ENTRY_NAME)};
 #undef ENTRY_NAME
 
-/* and a loop per formula and type, each its own function, so that the vectoriser sees it alone. `omp
- * simd` says that the output may be an input (the same address or none in common). What is left after
- * the last whole vector becomes one vector with a mask, not up to 15 single numbers. */
+/* and a loop per formula and type, each its own function, so that the vectoriser sees it alone.
+ * `omp simd` says that the output may be an input (the same address or none in common). What is
+ * left after the last whole vector becomes one vector with a mask, not up to 15 single numbers. */
 
 #define LOOP(...)                                                                                 \
     {                                                                                             \

@@ -1,0 +1,108 @@
+"""exp, log and tanh of the native kernels, in units in the last place; `ci/long` tries all floats.
+
+The functions are the engine's own (vmath.h). float32 is compared with NumPy's float64 functions,
+float64 with mpmath's 40 digits.
+"""
+
+import numpy as np
+import pytest
+
+from fastnn import ops
+from fastnn.backends import native
+from fastnn.engine.build import Program, Section, build
+from fastnn.engine.memory import Layout, zeros
+from fastnn.ops.contract import Graph
+from fastnn.ops.tensor import Tensor
+
+ISAS = native.isas()
+ROWS = 1 << 16
+LARGEST_ERROR = {"exp": 1.0, "log": 1.0, "tanh": 4.0}  # ULP in float32; 4 in float64
+
+
+def function_of(isa, name, dtype):
+    """`name` as an array function that runs the kernel of one build."""
+    graph, x = Graph(), Tensor((None,), "real", "x", "feed")
+    with graph:
+        y = ops.apply_activation(name, x) if name == "tanh" else ops.unary(name, x)
+    plan = build(Program("predict", [Section(graph)], [x], [y]), Layout(0, 0, dtype), ROWS)
+    executor = native.executor_for(isa)(plan, zeros(0))
+
+    def function(values):
+        out = np.empty(values.shape, dtype)
+        executor.predict([values], len(values), [out])
+        return out
+
+    return function
+
+
+def ulps(got, exact):
+    """Errors of float32 results in units in the last place of the exact float64 ones."""
+    unit = np.spacing(np.abs(exact).astype(np.float32)).astype(np.float64)
+    return np.abs(got.astype(np.float64) - exact) / unit
+
+
+def check_floats(name, function, bits):
+    """Compare on the floats with these bit patterns; returns the largest error."""
+    x = bits.astype(np.uint32).view(np.float32)
+    got = function(x)
+    with np.errstate(all="ignore"):
+        exact = getattr(np, name)(x.astype(np.float64))
+        rounded = exact.astype(np.float32)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(rounded))
+    # Where the exact result lies within half a unit of overflow, infinity is right too.
+    normal = np.isfinite(rounded) & np.isfinite(got) & (np.abs(rounded) >= 2.0**-126)
+    infinite = np.isinf(rounded)
+    np.testing.assert_array_equal(got[infinite], rounded[infinite])
+    tiny = np.isfinite(rounded) & (np.abs(rounded) < 2.0**-126)  # denormal, or 0
+    assert np.abs(got[tiny].astype(np.float64) - exact[tiny]).max(initial=0) < 1.2e-38
+    assert (np.isfinite(got) | ~np.isfinite(rounded)).all()
+    return ulps(got[normal], exact[normal]).max(initial=0)
+
+
+@pytest.mark.parametrize("name", LARGEST_ERROR)
+@pytest.mark.parametrize("isa", ISAS)
+def test_float32_on_every_2053rd_float(isa, name):
+    function = function_of(isa, name, "float32")
+    bits = np.arange(0, 2**32, 2053, dtype=np.uint64)
+    assert check_floats(name, function, bits) <= LARGEST_ERROR[name]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", LARGEST_ERROR)
+@pytest.mark.parametrize("isa", ISAS)
+def test_float32_on_all_floats(isa, name):
+    function = function_of(isa, name, "float32")
+    worst, step = 0.0, 1 << 24
+    for start in range(0, 2**32, step):
+        bits = np.arange(start, start + step, dtype=np.uint64)
+        worst = max(worst, check_floats(name, function, bits))
+    print(f"\n{name} on {isa}: at most {worst:.3f} ULP over all floats")
+    assert worst <= LARGEST_ERROR[name]
+
+
+@pytest.mark.parametrize("name", LARGEST_ERROR)
+@pytest.mark.parametrize("isa", ISAS)
+def test_float64_against_mpmath(isa, name):
+    mpmath = pytest.importorskip("mpmath", reason="mpmath is the reference in float64")
+    rng = np.random.default_rng(0)
+    size = 10.0 ** rng.uniform(-8, 2.8, 1500)
+    x = np.concatenate([size, -size]) if name != "log" else np.concatenate([size, 1 + size / 1e6])
+    got = function_of(isa, name, "float64")(x)
+    with mpmath.workdps(40):
+        for value, result in zip(x.tolist(), got.tolist(), strict=True):
+            exact = getattr(mpmath, name)(mpmath.mpf(value))
+            unit = np.spacing(abs(float(exact)))
+            if np.isfinite(unit) and abs(float(exact)) > 1e-300:
+                assert abs(mpmath.mpf(result) - exact) <= 4 * mpmath.mpf(unit), value
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("isa", ISAS)
+def test_special_values(isa, dtype):
+    x = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-30, -1e-30], dtype)
+    exp = function_of(isa, "exp", dtype)(x)
+    np.testing.assert_array_equal(exp, np.array([np.nan, np.inf, 0, 1, 1, 1, 1], dtype))
+    tanh = function_of(isa, "tanh", dtype)(x)
+    np.testing.assert_array_equal(tanh, np.array([np.nan, 1, -1, 0, 0, 1e-30, -1e-30], dtype))
+    log = function_of(isa, "log", dtype)(np.array([np.nan, np.inf, -1.0, 0.0, 1.0], dtype))
+    np.testing.assert_array_equal(log, np.array([np.nan, np.inf, np.nan, -np.inf, 0], dtype))
