@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn.losses import Loss
 from fastnn.ops.tensor import Shape
-from fastnn.utils import as_list
+from fastnn.utils import as_list, number
 
 
 def array_of(value: Any, what: str) -> np.ndarray:
@@ -269,3 +269,20 @@ def per_output(value: Any, names: Sequence[str], what: str) -> list[Any]:
             f"{', '.join(names)}"
         )
     return values
+
+
+def split_last(
+    arrays: Sequence[np.ndarray], fraction: Any
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The rows to train on, and the last `fraction` of them (an empty list for 0)."""
+    fraction = number("validation_split", fraction, low=0, below=1)
+    if fraction == 0:
+        return list(arrays), []
+    rows = len(arrays[0])
+    kept = int(rows * (1 - fraction))
+    if kept in (0, rows):
+        raise ValueError(
+            f"validation_split={fraction!r} of {rows} rows leaves {kept} to train on and "
+            f"{rows - kept} to validate on; both must be at least 1"
+        )
+    return [a[:kept] for a in arrays], [a[kept:] for a in arrays]

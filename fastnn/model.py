@@ -186,13 +186,6 @@ class Model(Trainable, Layer):
             return
         raise ValueError(f"{type(self).__name__} is built from its inputs and outputs")
 
-    def _require_built(self, what: str) -> None:
-        if not self.calls and not self.outputs:
-            raise ValueError(
-                f"{what}: this model is not built yet; give its first layer an input_shape, call "
-                "model.build((None, features)), or fit it first"
-            )
-
     def summary(self, line_length: int | None = None, print_fn: Any = None) -> None:
         """Print the layers, their output shapes and numbers of weights.
 
@@ -281,7 +274,7 @@ class Sequential(Model):
         self._layers = [*self._layers, layer]
         _name_apart(self._layers)
         self.calls, self.outputs, self.inputs, self.built = [], [], [], False
-        self._reset_plans()
+        self._outputs_changed()
         first = self._layers[0]
         if first.batch_shape is not None and (self.layers or not isinstance(first, InputLayer)):
             self._chain(first.batch_shape)

@@ -1,30 +1,28 @@
 """compile, fit, evaluate, predict: the way from a model and data to an executor.
 
-`Trainable` is the half of `Model` that runs: it traces and builds plans, keeps their executors,
-and is the only caller of a backend. `fit` calls the executor's `train` once per slice of about a
-tenth of a second; between slices it shows progress, runs the user's callbacks and lets Ctrl-C in.
+`Trainable` is the half of `Model` that runs, and the only caller of an executor. `fit` calls the
+executor's `train` once per slice of about a tenth of a second; between slices it shows progress,
+runs the user's callbacks and lets Ctrl-C in.
 """
 
 from __future__ import annotations
 
 import numbers
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fastnn import backends, config, data, losses, metrics, optimizers
+from fastnn import backends, data, optimizers
 from fastnn.backends import Executor, Job
 from fastnn.callbacks import Callback, History, Progress, overrides
-from fastnn.engine.build import build
-from fastnn.engine.memory import aligned, zeros
-from fastnn.engine.plan import CONTROL, Plan
-from fastnn.engine.trace import Head, Sum, trace
-from fastnn.ops.tensor import at_rows, concrete, count
-from fastnn.utils import as_list, number, unlist
+from fastnn.engine.plan import Plan
+from fastnn.engine.trace import Sum
+from fastnn.executors import Executors
+from fastnn.heads import Heads, Settings
+from fastnn.ops.tensor import concrete
+from fastnn.utils import as_list, unlist
 
-PLANS_KEPT = 8  # executors of recent shapes and modes; each has a scratch block of its own
 ROWS_AT_ONCE = 256  # of evaluate and predict, unless batch_size says otherwise
 
 BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
@@ -49,17 +47,10 @@ class Trainable:
         self.optimizer: Any = None
         self.history: History | None = None
         self.stop_training = False
-        self._heads: Any = None
-        self._settings: dict[str, Any] = {}
-        self._backend: str | None = None
-        self._training: np.ndarray | None = None  # the TRAINING block, and the store it fits
-        self._training_store: Any = None
+        self._settings: Settings | None = None  # what compile was told
+        self._heads: Heads | None = None  # the same per output, once the outputs are known
+        self._executors = Executors()
         self._past_epochs = 0
-        self._reset_plans()
-
-    def _reset_plans(self) -> None:
-        self._plans_lock = threading.RLock()  # several threads may predict
-        self._executors: dict[Any, tuple[Executor, list[Sum]]] = {}
 
     # --- compile ---------------------------------------------------------------------------------
 
@@ -98,89 +89,48 @@ class Trainable:
             A name is unknown (the choices are listed) or the loss is missing.
         """
         chosen = optimizers.get(optimizer)
-        if loss is None:
-            raise ValueError("compile: a loss is needed, for example loss='mse'")
+        settings = Settings(loss, loss_weights, metrics, weighted_metrics)
         if backend is not None and backend not in backends.NAMES:
             raise ValueError(
                 f"unknown backend {backend!r}; choose one of: {', '.join(backends.NAMES)}"
             )
-        settings = {
-            "loss": _each(loss, losses.get),
-            "loss_weights": loss_weights,
-            "metrics": _each(metrics, _metric),
-            "weighted_metrics": _each(weighted_metrics, _metric),
-        }
+        heads = Heads(settings, self.outputs) if self.built else None
         self._reset_training()
-        self.optimizer, self._settings, self._backend = chosen, settings, backend
-        self._seed = config.next_seed()
-        if self.built:
-            self._heads = self._make_heads()
-
-    def _make_heads(self) -> list[Head]:
-        """One head per output from the settings of compile."""
-        names = [t.call.layer.name for t in self.outputs]
-        names = [f"{n}_{names[:i].count(n)}" if n in names[:i] else n for i, n in enumerate(names)]
-        several = len(names) > 1
-        settings = self._settings
-        loss = settings["loss"]
-        if isinstance(loss, losses.Loss):
-            loss = [loss] * len(names)
-        loss = data.per_output(loss, names, "loss")
-        factors = data.per_output(settings["loss_weights"], names, "loss_weights")
-        lists = {}
-        for key in ("metrics", "weighted_metrics"):
-            value = settings[key]
-            if not several and value is not None and not isinstance(value, dict):
-                value = [as_list(value)]
-            elif (
-                several
-                and isinstance(value, list)
-                and not any(isinstance(v, list) or v is None for v in value)
-            ):
-                value = [[v] for v in value] if len(value) == len(names) else [value] * len(names)
-            lists[key] = [as_list(v) for v in data.per_output(value, names, key)]
-        heads = []
-        for i, name in enumerate(names):
-            if loss[i] is None:
-                raise ValueError(f"compile: output {name!r} has no loss")
-            shape = self.outputs[i].shape
-            loss[i].check(self.outputs[i])
-            heads.append(
-                Head(
-                    name,
-                    loss[i],
-                    1.0 if factors[i] is None else _factor(factors[i]),
-                    [_resolve(m, loss[i], shape) for m in lists["metrics"][i]],
-                    [_resolve(m, loss[i], shape) for m in lists["weighted_metrics"][i]],
-                )
-            )
-        self._metric_keys = _metric_keys(heads)
-        return heads
+        self.optimizer, self._settings, self._heads = chosen, settings, heads
+        self._executors = Executors(backend)
 
     # --- plans -----------------------------------------------------------------------------------
 
     @property
     def plan(self) -> Plan:
         """The plan that was used last, or the one that training in batches of 32 would use."""
-        if self._executors:
-            return list(self._executors.values())[-1][0].plan
-        self._require_ready("plan", compiled=False)
-        mode = "predict" if self._heads is None else "train"
-        return self._executor(mode, 32, (False,) * len(self._heads or ()))[0].plan
+        latest = self._executors.latest
+        if latest is not None:
+            return latest
+        if self._settings is None:
+            self._require_built("plan")
+            return self._executor("predict", 32, ())[0].plan
+        heads = self._require_compiled("plan")
+        return self._executor("train", 32, (False,) * len(heads))[0].plan
 
     @property
     def metrics_names(self) -> list[str]:
         """The keys of what `evaluate` returns, in its order."""
-        self._require_ready("metrics_names")
-        names = ["loss"]
-        several = len(self._heads) > 1
-        names += [f"{h.name}_loss" for h in self._heads] if several else []
-        return [*names, *self._metric_keys]
+        heads = self._require_compiled("metrics_names")
+        return [*heads.loss_keys, *heads.metric_keys]
 
-    def _require_ready(self, what: str, compiled: bool = True, x: Any = None) -> None:
-        """Build from data if that is possible; raise if the model cannot do `what` yet."""
-        if compiled and self.optimizer is None:
-            raise RuntimeError(f"{what}: compile the model first, with model.compile(...)")
+    def _executor(
+        self, mode: str, capacity: int, weighted: Sequence[bool]
+    ) -> tuple[Executor, list[Sum]]:
+        return self._executors.get(self, mode, capacity, self._heads, weighted)
+
+    def _outputs_changed(self) -> None:
+        """Layers were added or removed: plans and heads are made anew when they are needed."""
+        self._heads = None
+        self._executors.forget_plans()
+
+    def _require_built(self, what: str, x: Any = None) -> None:
+        """Build from data if there is some; raise if the model cannot do `what` yet."""
         if not self.built and x is not None:
             array = data.as_inputs(x, ["input_layer"])[0]
             data.check_finite(array, "x")
@@ -190,71 +140,15 @@ class Trainable:
                 f"{what}: this model is not built yet; give its first layer an input_shape, call "
                 "model.build((None, features)), or fit it first"
             )
-        if self.optimizer is not None and self._heads is None:
-            self._heads = self._make_heads()
 
-    def _executor(
-        self, mode: str, capacity: int, weighted: Sequence[bool]
-    ) -> tuple[Executor, list[Sum]]:
-        """The executor for a mode, row capacity and kind of data; made once, kept for a while."""
-        store = self.store
-        trained = tuple(self.trainable_variables) if mode == "train" else ()
-        key = (mode, capacity, tuple(weighted), store, trained)
-        with self._plans_lock:
-            found = self._executors.pop(key, None)
-            if found is None:
-                found = self._make_executor(mode, capacity, weighted, store)
-            self._executors[key] = found  # the most recent one is last
-            for old in list(self._executors)[:-PLANS_KEPT]:
-                del self._executors[old]
-        return found
-
-    def _make_executor(
-        self, mode: str, capacity: int, weighted: Sequence[bool], store: Any
-    ) -> tuple[Executor, list[Sum]]:
-        cls = backends.get(self._backend)
-        heads = [
-            Head(h.name, h.loss, h.factor, h.metrics, h.weighted_metrics, w)
-            for h, w in zip(self._heads or [], weighted, strict=mode != "predict")
-        ]
-        program, sums = trace(self, mode, heads, self.optimizer)
-        plan = build(program, store.layout, capacity)
-        training = self._training_block(plan) if mode == "train" else None
-        return cls(plan, store.block, training), sums
-
-    def _training_block(self, plan: Plan) -> np.ndarray:
-        """The block of gradients and optimizer state, kept over plans.
-
-        When the model shares layers with a newer one its variables have moved: their optimizer
-        state moves along.
-        """
-        updated = any(group.updates for group in plan.groups)
-        if updated and self._training is not None and self._training_store is self.store:
-            return self._training
-        block = zeros(plan.sizes["training"])
-        control = np.ndarray(1, CONTROL, block.data, plan.control_offset)
-        control["seed"] = self._seed
-        if not updated:  # all is frozen: such a plan has no optimizer state, the model's own rests
-            return block
-        if self._training is not None:
-            old, new = self._training_store, self.store
-            old_size, new_size = aligned(old.layout.parameters), aligned(new.layout.parameters)
-            sections = plan.control_offset // new_size if new_size else 0
-            for section in range(sections):
-                for variable, start in old.offsets.items():
-                    if variable.storage != "parameter":
-                        continue
-                    source = section * old_size + start
-                    target = section * new_size + new.offsets[variable]
-                    n = variable.value.nbytes
-                    block[target : target + n] = self._training[source : source + n]
-            source = sections * old_size
-            n = CONTROL.itemsize
-            block[plan.control_offset : plan.control_offset + n] = self._training[
-                source : source + n
-            ]
-        self._training, self._training_store = block, self.store
-        return block
+    def _require_compiled(self, what: str, x: Any = None) -> Heads:
+        """The same for what needs losses; returns them."""
+        if self._settings is None:
+            raise RuntimeError(f"{what}: compile the model first, with model.compile(...)")
+        self._require_built(what, x)
+        if self._heads is None:
+            self._heads = Heads(self._settings, self.outputs)
+        return self._heads
 
     # --- data ------------------------------------------------------------------------------------
 
@@ -270,14 +164,14 @@ class Trainable:
         return feeds
 
     def _feeds(
-        self, x: Any, y: Any, sample_weight: Any, prefix: str = ""
+        self, heads: Heads, x: Any, y: Any, sample_weight: Any, prefix: str = ""
     ) -> tuple[list[np.ndarray], tuple[bool, ...]]:
         """Arrays for all feeds of a train or evaluate plan, and which outputs have weights."""
         feeds = self._input_feeds(x, f"{prefix}x")
         rows = len(feeds[0])
         if y is None:
             raise ValueError(f"{prefix}y is missing; the loss needs targets")
-        names = [h.name for h in self._heads]
+        names = [h.name for h in heads]
         several = len(names) > 1
         if several or isinstance(y, dict):
             ys = data.per_output(y, names, f"{prefix}y")
@@ -289,7 +183,7 @@ class Trainable:
             ws = [data.alone(sample_weight, rows)] * len(names)
         weighted = []
         dtype = self.store.dtype
-        for i, head in enumerate(self._heads):
+        for i, head in enumerate(heads):
             suffix = f"[{i}]" if several else ""
             if ys[i] is None:
                 raise ValueError(f"{prefix}y is missing for output {head.name!r}")
@@ -383,12 +277,15 @@ class Trainable:
         check_batch = data.whole(validation_batch_size, "validation_batch_size")
         shown = _verbosity(verbose)
         hooks = _callbacks(callbacks)
-        self._require_ready("fit", x=x)
-        feeds, weighted = self._feeds(x, y, sample_weight)
-        feeds, validation = self._validation(feeds, weighted, validation_split, validation_data)
+        heads = self._require_compiled("fit", x)
+        feeds, weighted = self._feeds(heads, x, y, sample_weight)
+        if validation_data is not None:
+            held_out, held_weighted = self._validation_feeds(heads, validation_data)
+        else:
+            feeds, held_out = data.split_last(feeds, validation_split)
+            held_weighted = weighted
         rows = len(feeds[0])
         executor, sums = self._executor("train", min(batch_size, rows), weighted)
-        history = self.history = History()
         job = Job(
             feeds=feeds,
             rows=rows,
@@ -398,136 +295,46 @@ class Trainable:
             sums=np.zeros((max(epochs - initial_epoch, 0), executor.plan.accumulator_count)),
             past_epochs=self._past_epochs,
         )
-        if validation is not None or any(overrides(c, *EPOCH_HOOKS) for c in hooks):
+        if held_out or any(overrides(c, *EPOCH_HOOKS) for c in hooks):
             job.max_epochs = 1
         if any(overrides(c, *BATCH_HOOKS) for c in hooks):
             job.max_batches = 1
-
-        def finish(epoch: int) -> dict[str, Any]:
-            """The values of an epoch that has ended, noted and shown."""
-            logs = self._results(sums, job.sums[epoch])
-            shown_epoch = epoch + initial_epoch
-            if validation is not None and (shown_epoch + 1) % validation_freq == 0:
-                feeds_, weighted_ = validation
-                _call(hooks, "on_test_begin", {})
-                checked = self._evaluate(feeds_, weighted_, check_batch)
-                _call(hooks, "on_test_end", checked)
-                logs |= {f"val_{key}": value for key, value in checked.items()}
-            history.add(shown_epoch, logs)
-            progress.end_epoch(shown_epoch, logs)
-            return logs
-
-        progress = Progress(shown, epochs, job.batches)
+        run = _Run(self, heads, executor, sums, job, hooks, initial_epoch)
+        run.progress = Progress(shown, epochs, job.batches)
+        if held_out:
+            run.validate = lambda: self._evaluate(heads, held_out, held_weighted, check_batch)
+            run.validation_freq = validation_freq
         self.stop_training = False
         for callback in hooks:
             callback.set_model(self)
             callback.set_params(
                 {"epochs": epochs, "steps": job.batches, "batch_size": batch_size, "verbose": shown}
             )
-        _call(hooks, "on_train_begin", {})
         try:
-            logs = self._loop(executor, sums, job, hooks, progress, finish, initial_epoch)
-        except KeyboardInterrupt:
-            # It comes out of a slice that may have finished epochs: they are noted as well.
-            if validation is None:
-                for done in range(len(history.epoch), job.epoch):
-                    history.add(done + initial_epoch, self._results(sums, job.sums[done]))
-            raise
+            run.all_epochs()
         finally:
             self._past_epochs += job.epoch + (job.batch > 0)  # the next order is a new one
-            progress.close()
-        _call(hooks, "on_train_end", logs)
-        return history
+            run.progress.close()
+        return run.history
 
-    def _loop(
-        self,
-        executor: Executor,
-        sums: list[Sum],
-        job: Job,
-        hooks: list[Callback],
-        progress: Progress,
-        finish: Any,
-        initial_epoch: int,
-    ) -> dict[str, Any]:
-        """Run a job slice by slice, calling hooks between; returns the last epoch's values."""
-        logs: dict[str, Any] = {}
-        while job.epoch < job.epochs and not self.stop_training:
-            epoch, batch = job.epoch, job.batch
-            if batch == 0:
-                _call(hooks, "on_epoch_begin", epoch + initial_epoch, {})
-            _call(hooks, "on_train_batch_begin", batch, {})
-            executor.control["rate"] = self.optimizer.learning_rate
-            executor.train(job)
-            if job.max_batches == 1:
-                last = job.sums[epoch] if job.epoch > epoch else executor.accumulators
-                _call(hooks, "on_train_batch_end", batch, self._results(sums, last))
-            for done in range(epoch, job.epoch):
-                logs = finish(done)
-                _call(hooks, "on_epoch_end", done + initial_epoch, logs)
-            if job.batch:
-                progress.update(job.epoch + initial_epoch, job.batch)
-        if job.batch:  # stopped within an epoch: it ends here
-            job.sums[job.epoch] = executor.accumulators
-            logs = finish(job.epoch)
-            _call(hooks, "on_epoch_end", job.epoch + initial_epoch, logs)
-        return logs
-
-    def _validation(
-        self, feeds: list[np.ndarray], weighted: tuple[bool, ...], split: float, given: Any
-    ) -> tuple[list[np.ndarray], Any]:
-        """What remains to train on, and (feeds, weighted) to validate on or None."""
-        if given is not None:
-            if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
-                got = f"{len(given)} of them" if isinstance(given, (tuple, list)) else type(given)
-                raise ValueError(
-                    f"validation_data must be (x, y) or (x, y, sample_weight), got {got}"
-                )
-            x, y, weight = (*given, None)[:3]
-            return feeds, self._feeds(x, y, weight, "validation_")
-        split = number("validation_split", split, low=0, below=1)
-        if split == 0:
-            return feeds, None
-        rows = len(feeds[0])
-        kept = int(rows * (1 - split))
-        if kept in (0, rows):
-            raise ValueError(
-                f"validation_split={split!r} of {rows} rows leaves {kept} to train on and "
-                f"{rows - kept} to validate on; both must be at least 1"
-            )
-        return [f[:kept] for f in feeds], ([f[kept:] for f in feeds], weighted)
+    def _validation_feeds(
+        self, heads: Heads, given: Any
+    ) -> tuple[list[np.ndarray], tuple[bool, ...]]:
+        """The feeds of validation_data."""
+        if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
+            got = f"{len(given)} of them" if isinstance(given, (tuple, list)) else type(given)
+            raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {got}")
+        x, y, weight = (*given, None)[:3]
+        return self._feeds(heads, x, y, weight, "validation_")
 
     # --- evaluate, predict, one batch ------------------------------------------------------------
 
-    def _results(self, sums: Sequence[Sum], values: np.ndarray) -> dict[str, Any]:
-        """Losses and metrics from the accumulators."""
-        several = len(self._heads) > 1
-        logs: dict[str, Any] = {"loss": 0.0}
-        if several:
-            logs |= {f"{h.name}_loss": 0.0 for h in self._heads}
-        rows = 1.0
-        keys = iter(self._metric_keys)
-        for entry, part in _parts(sums, values):
-            head = entry.head
-            if entry.kind == "rows":
-                rows = float(part[0]) or 1.0
-            elif entry.kind == "penalty":
-                logs["loss"] += float(part[0] / part[1])
-            elif entry.kind == "loss":
-                assert head is not None
-                value = float(part[0]) / (rows * entry.elements)
-                logs["loss"] += head.factor * value
-                if several:
-                    logs[f"{head.name}_loss"] = value
-            else:
-                logs[next(keys)] = entry.owner.result(part, entry.shape)
-        return logs
-
     def _evaluate(
-        self, feeds: list[np.ndarray], weighted: tuple[bool, ...], batch_size: int
+        self, heads: Heads, feeds: list[np.ndarray], weighted: Sequence[bool], batch_size: int
     ) -> dict[str, Any]:
         rows = len(feeds[0])
         executor, sums = self._executor("evaluate", min(batch_size, rows), weighted)
-        return self._results(sums, executor.evaluate(feeds, rows))
+        return heads.results(sums, executor.evaluate(feeds, rows))
 
     def evaluate(
         self,
@@ -563,9 +370,9 @@ class Trainable:
             if value is not None:
                 raise ValueError(f"evaluate: {name}={value!r} is not supported; leave it out")
         batch_size = data.whole(ROWS_AT_ONCE if batch_size is None else batch_size, "batch_size")
-        self._require_ready("evaluate", x=x)
-        feeds, weighted = self._feeds(x, y, sample_weight)
-        logs = self._evaluate(feeds, weighted, batch_size)
+        heads = self._require_compiled("evaluate", x)
+        feeds, weighted = self._feeds(heads, x, y, sample_weight)
+        logs = self._evaluate(heads, feeds, weighted, batch_size)
         return logs if return_dict else unlist(logs.values())
 
     def predict(
@@ -601,7 +408,7 @@ class Trainable:
             if value is not None:
                 raise ValueError(f"predict: {name}={value!r} is not supported; leave it out")
         batch_size = data.whole(ROWS_AT_ONCE if batch_size is None else batch_size, "batch_size")
-        self._require_ready("predict", compiled=False)
+        self._require_built("predict")
         feeds = self._input_feeds(x)
         rows = len(feeds[0])
         executor, _ = self._executor("predict", min(batch_size, rows), ())
@@ -634,75 +441,88 @@ class Trainable:
         """
         if class_weight is not None:
             raise ValueError(f"train_on_batch: class_weight={class_weight!r} is not supported")
-        self._require_ready("train_on_batch", x=x)
-        feeds, weighted = self._feeds(x, y, sample_weight)
+        heads = self._require_compiled("train_on_batch", x)
+        feeds, weighted = self._feeds(heads, x, y, sample_weight)
         rows = len(feeds[0])
         executor, sums = self._executor("train", rows, weighted)
         executor.control["rate"] = self.optimizer.learning_rate
         totals = np.zeros((1, executor.plan.accumulator_count))
         executor.train(Job(feeds, rows, rows, 1, False, totals))
-        logs = self._results(sums, totals[0])
+        logs = heads.results(sums, totals[0])
         return logs if return_dict else unlist(logs.values())
 
 
-def _parts(sums: Sequence[Sum], values: np.ndarray) -> Iterator[tuple[Sum, np.ndarray]]:
-    """Each accumulator's share of the flat array of all of them."""
-    start = 0
-    for entry in sums:
-        stop = start + at_rows(count(entry.tensor.shape), 1)
-        yield entry, values[start:stop]
-        start = stop
+class _Run:
+    """One call of `fit`: the slices of a job, and what happens between them."""
 
+    progress: Progress
+    validate: Any = None  # returns losses and metrics on the validation data
+    validation_freq = 1
 
-def _each(value: Any, convert: Any) -> Any:
-    """`convert` applied to the names inside a list or dictionary, or to a single one."""
-    if value is None:
-        return None
-    if isinstance(value, dict):
-        return {key: _each(v, convert) for key, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_each(v, convert) for v in value]
-    return convert(value)
+    def __init__(
+        self,
+        model: Any,
+        heads: Heads,
+        executor: Executor,
+        sums: list[Sum],
+        job: Job,
+        hooks: list[Callback],
+        first_epoch: int,
+    ) -> None:
+        self.model, self.heads, self.executor, self.sums = model, heads, executor, sums
+        self.job, self.hooks, self.first_epoch = job, hooks, first_epoch
+        self.history = model.history = History()
+        self.logs: dict[str, Any] = {}  # of the last epoch
 
+    def all_epochs(self) -> None:
+        """Run slice by slice until the job is done or the user stops it."""
+        job, executor = self.job, self.executor
+        self.call("on_train_begin", {})
+        while job.epoch < job.epochs and not self.model.stop_training:
+            epoch, batch = job.epoch, job.batch
+            if batch == 0:
+                self.call("on_epoch_begin", epoch + self.first_epoch, {})
+            self.call("on_train_batch_begin", batch, {})
+            executor.control["rate"] = self.model.optimizer.learning_rate
+            try:
+                executor.train(job)
+            except KeyboardInterrupt:  # the slice may have finished epochs: they are noted as well
+                for done in range(epoch, job.epoch):
+                    self.history.add(done + self.first_epoch, self.results(job.sums[done]))
+                raise
+            if job.max_batches == 1:
+                sums = job.sums[epoch] if job.epoch > epoch else executor.accumulators
+                self.call("on_train_batch_end", batch, self.results(sums))
+            for done in range(epoch, job.epoch):
+                self.finish(done)
+            if job.batch:
+                self.progress.update(job.epoch + self.first_epoch, job.batch)
+        if job.batch:  # stopped within an epoch: it ends here
+            job.sums[job.epoch] = executor.accumulators
+            self.finish(job.epoch)
+        self.call("on_train_end", self.logs)
 
-def _metric(identifier: Any) -> Any:
-    return metrics.get(identifier)
+    def finish(self, number: int) -> None:
+        """Validate, note and show an epoch that has ended."""
+        epoch = number + self.first_epoch
+        self.logs = self.results(self.job.sums[number])
+        if self.validate is not None and (epoch + 1) % self.validation_freq == 0:
+            self.call("on_test_begin", {})
+            checked = self.validate()
+            self.call("on_test_end", checked)
+            self.logs |= {f"val_{key}": value for key, value in checked.items()}
+        self.history.add(epoch, self.logs)
+        self.progress.end_epoch(epoch, self.logs)
+        self.call("on_epoch_end", epoch, self.logs)
 
+    def results(self, sums: np.ndarray) -> dict[str, Any]:
+        """Losses and metrics of an epoch so far."""
+        return self.heads.results(self.sums, sums)
 
-def _resolve(metric: Any, loss: losses.Loss, shape: Any) -> Any:
-    if isinstance(metric, metrics.Accuracy):
-        metric = metric.resolve(loss, shape)
-    metric.check(shape)
-    return metric
-
-
-def _metric_keys(heads: Sequence[Head]) -> list[str]:
-    """The keys of all metrics in their order; one name given twice is told apart as in Keras."""
-    several = len(heads) > 1
-    taken = {"loss", *(f"{h.name}_loss" for h in heads if several)}
-    keys: list[str] = []
-    for head in heads:
-        prefix = f"{head.name}_" if several else ""
-        for metric in head.metrics:
-            keys.append(_untaken(prefix + metric.name, taken))
-        for metric in head.weighted_metrics:
-            key = prefix + metric.name
-            keys.append(_untaken(f"{prefix}weighted_{metric.name}" if key in taken else key, taken))
-    return keys
-
-
-def _untaken(key: str, taken: set[str]) -> str:
-    """`key`, numbered if it is taken; it is taken from then on."""
-    found, count_ = key, 0
-    while found in taken:
-        count_ += 1
-        found = f"{key}_{count_}"
-    taken.add(found)
-    return found
-
-
-def _factor(value: Any) -> float:
-    return number("loss_weights", value)
+    def call(self, hook: str, *args: Any) -> None:
+        """Call a hook of each callback."""
+        for callback in self.hooks:
+            getattr(callback, hook)(*args)
 
 
 def _verbosity(verbose: Any) -> int:
@@ -725,8 +545,3 @@ def _callbacks(callbacks: Any) -> list[Callback]:
                     "call; use on_test_begin or on_test_end"
                 )
     return hooks
-
-
-def _call(hooks: Sequence[Callback], name: str, *args: Any) -> None:
-    for callback in hooks:
-        getattr(callback, name)(*args)

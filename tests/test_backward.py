@@ -193,7 +193,7 @@ def _(rng, rows):
     yield "one unit", ops.linear, [x, parameter(away(rng, 5, 1)), parameter(away(rng, 1))]
     for name in ACTIVATIONS:
         make = lambda x, w, b, f=name: emit("activation", ops.linear(x, w, b), activation=f)  # noqa: E731
-        # No pre-activation lies at a kink: x is of whole numbers, w too, b is a half.
+        # Whole numbers times quarters plus b: no pre-activation is within 0.1 of a kink.
         whole = [batch(np.rint(away(rng, rows, 5))), parameter(np.rint(away(rng, 5, 3)) / 4)]
         yield name, make, [*whole, parameter(np.array([0.1, -0.1, 0.12]))]
 
@@ -290,3 +290,247 @@ def test_other_ops_say_that_they_have_no_gradient(op):
     (node,) = graph.nodes
     with pytest.raises(ValueError, match=f"op {op} has no gradient, but .* needs one"):
         node.op.backward(node, [None], [True] * len(node.inputs))
+
+
+# --- gradients that add up -----------------------------------------------------------------------
+
+
+def tanh(x):
+    return ops.apply_activation("tanh", x)
+
+
+def three_readers(x, w, b):
+    h = tanh(ops.linear(x, w, b))
+    return ops.add(ops.add(ops.affine(h, 2.0), ops.unary("square", h)), ops.unary("exp", h))
+
+
+def residual(x, w, b):
+    h = ops.linear(x, w, b)
+    return ops.add(ops.add(h, tanh(h)), h)
+
+
+def parameter_used_twice(x, w, b):
+    return ops.linear(tanh(ops.linear(x, w, b)), w, b)
+
+
+def views_of_one(x, w, b):
+    h = ops.linear(x, w, b)
+    as_matrix = ops.reshape(h, (None, 2, 2))
+    again = ops.reshape(ops.reshape(as_matrix, (None, 4, 1)), (None, 4))
+    return ops.multiply(ops.multiply(h, again), ops.reshape(tanh(as_matrix), (None, 4)))
+
+
+def slices_of_one(x, w, b):
+    h = ops.linear(x, w, b)  # as the gates of a recurrent layer
+    left, right = ops.slice_(h, (None, (0, 2))), ops.slice_(h, (None, (2, 4)))
+    return ops.multiply(tanh(left), ops.add(left, right))
+
+
+def tied_weights(x, w, b):
+    return ops.matmul(tanh(ops.linear(x, w, b)), w, transpose_b=True)
+
+
+def bias_alone(x, w, b):
+    return ops.add(ops.linear(x, w, b), ops.multiply(b, tanh(ops.add(x, b))))
+
+
+SHARED = {
+    "three readers": three_readers,
+    "residual": residual,
+    "parameter used twice": parameter_used_twice,
+    "reshaped views": views_of_one,
+    "slices": slices_of_one,
+    "tied weights": tied_weights,
+    "bias used twice": bias_alone,
+    "x + x": lambda x, w, b: ops.add(h := ops.linear(x, w, b), h),
+    "x - x / 2": lambda x, w, b: ops.subtract(h := ops.linear(x, w, b), ops.affine(h, 0.5)),
+    "x * x": lambda x, w, b: ops.multiply(h := ops.linear(x, w, b), h),
+    "x / x": lambda x, w, b: ops.divide(h := ops.linear(x, w, b), h),
+    "x beside x": lambda x, w, b: ops.concatenate([h := ops.linear(x, w, b), h]),
+    "where": lambda x, w, b: ops.where(ops.binary("greater", x, b), h := ops.linear(x, w, b),
+                                       ops.affine(h, -3.0)),
+    "Gram matrix": lambda x, w, b: ops.matmul(h := ops.linear(x, w, b), h, transpose_a=True),
+    "input and output": lambda x, w, b: ops.multiply(x, ops.linear(x, w, b)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@on_all_executors
+@pytest.mark.parametrize("name", SHARED)
+def test_gradients_of_what_is_used_twice_add_up(name, executor, rows):
+    rng = np.random.default_rng(5)
+    given = [batch(away(rng, rows, 4)), parameter(away(rng, 4, 4) / 2), parameter(away(rng, 4) / 2)]
+    problem = check_gradients(SHARED[name], given, executor, label=name, weighted=rows > 1)
+    added = [
+        buffer
+        for step in problem.plan.steps
+        for buffer, add in zip(step.outputs, step.add)
+        if add and buffer not in problem.plan.accumulators
+    ]
+    assert added, "no step adds to a gradient: this graph does not test it"
+
+
+@on_all_executors
+def test_tied_embedding(executor):
+    """A table that is looked up in and multiplied by: scattered and dense parts in one gradient."""
+    rng = np.random.default_rng(6)
+
+    def make(table, w, ids):
+        h = tanh(ops.matmul(ops.gather(table, ids), w))
+        return ops.matmul(h, table, transpose_b=True)
+
+    given = [parameter(away(rng, 5, 3)), parameter(away(rng, 3, 3)), fixed(labels(rng, 5, 4, 2))]
+    check_gradients(make, given, executor)
+
+
+@on_all_executors
+def test_a_loss_and_a_penalty_on_the_same_parameter(executor):
+    rng = np.random.default_rng(7)
+    x, t, w = Tensor((None, 3), name="x", storage="feed"), Tensor((None, 2), name="t", storage="feed"), \
+        Variable(away(rng, 3, 2), "w")  # fmt: skip
+    graph = Graph()
+    with graph:
+        y = ops.matmul(x, w)
+        loss = emit("elementwise_loss", y, t, None, function="squared_error")
+        scale = emit("loss_scale", None, factor=1.0)
+        penalty = emit("l2_penalty", w, x, factor=0.1)
+        second = emit("l2_penalty", w, x, factor=0.03)
+    section = Section(graph, [(loss, scale), (penalty, None), (second, None)], [w])
+    program = Program("train", [section], [x, t], [], [loss, penalty, second])
+    store = Store([w], "float64")
+    run = executor(build(program, store.layout, 5), store.block)
+    run.gradient[:] = np.nan
+    xs, ts = away(rng, 4, 3), away(rng, 4, 2)
+    run.gradients([xs, ts])
+    value = w.numpy()
+    expected = xs.T @ (2 * (xs @ value - ts)) / 4 + 2 * (0.1 + 0.03) * value
+    np.testing.assert_allclose(run.gradient[:6].reshape(3, 2), expected, rtol=1e-13)
+
+
+@on_all_executors
+def test_gradient_of_an_input_that_no_loss_depends_on_is_zero(executor):
+    rng = np.random.default_rng(8)
+    x, w = away(rng, 3, 2), away(rng, 2)
+    given = [batch(x), batch(np.full((3, 2), np.inf)), parameter(w), parameter(away(rng, 3))]
+    problem = Problem(lambda x, other, w, unused: ops.multiply(x, w), given, executor)
+    found = problem.gradients()
+    assert (found[1] == 0).all() and (found[3] == 0).all()
+    assert (found[0] != 0).all() and (found[2] != 0).all()
+
+
+def test_only_what_somebody_needs_is_differentiated():
+    graph, x = Graph(), Tensor((None, 3), name="x", storage="feed")
+    below, above = Variable(np.ones((3, 4)), "below"), Variable(np.ones((4, 2)), "above")
+    with graph:
+        y = ops.linear(tanh(ops.linear(x, below)), above)
+        loss = emit("weighted_sum", y, None)
+        scale = emit("loss_scale", None, factor=1.0)
+    forward = len(graph.nodes)
+    differentiate(graph, [(loss, scale)], [above])
+    assert [n.op.name for n in graph.nodes[forward:]] == ["weighted_sum_backward", "matmul"]
+
+
+# --- fusion: fewer steps, the same results --------------------------------------------------------
+
+
+def two_layers(activation):
+    def make(x, w, b, v, c):
+        h = ops.apply_activation(activation, ops.linear(x, w, b))
+        return ops.apply_activation(activation, ops.linear(h, v, c))
+
+    return make
+
+
+def solve(make, given, executor, monkeypatch, fused):
+    """Names of the steps, the loss and the gradients, with or without fusion."""
+    with monkeypatch.context() as patch:
+        if not fused:
+            patch.setattr(compiler, "fuse", lambda graph, keep: None)
+        problem = Problem(make, given, executor)
+        gradients = problem.gradients()
+    return [step.name for step in problem.plan.steps], [problem.loss(), *gradients.values()]
+
+
+@on_all_executors
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_fused_activations(activation, executor, monkeypatch):
+    rng = np.random.default_rng(9)
+    given = [batch(away(rng, 5, 7)), *(parameter(away(rng, *s)) for s in ((7, 17), (17,), (17, 9), (9,)))]
+    make = two_layers(activation)
+    fused, results = solve(make, given, executor, monkeypatch, True)
+    plain, expected = solve(make, given, executor, monkeypatch, False)
+    if activation == "linear":
+        assert fused == plain
+    elif ACTIVATIONS[activation].saves == "output":
+        assert fused.count(f"linear {activation}") == 2
+        assert f"linear_dx {activation}" in fused
+        assert f"activation {activation}" not in fused
+        assert len(fused) == len(plain) - 3  # the last activation_backward has no product before it
+    else:  # its derivative needs what a fused product would not keep
+        assert fused.count(f"activation {activation}") == 2 and "linear" in fused
+        assert f"linear_dx {activation}" in fused
+    tolerance = 0 if executor is ReferenceExecutor else 1e-13
+    for got, want in zip(results, expected, strict=True):
+        np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+@on_all_executors
+@pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - {"linear"}))
+def test_every_activation_is_fused_in_prediction(activation, executor):
+    rng = np.random.default_rng(10)
+    x, w, b = Tensor((None, 7), name="x", storage="feed"), *(Variable(away(rng, *s)) for s in ((7, 17), (17,)))
+    graph = Graph()
+    with graph:
+        y = ops.apply_activation(activation, ops.linear(x, w, b))
+    store = Store([w, b], "float64")
+    plan = build(Program("predict", [Section(graph)], [x], [y]), store.layout, 5)
+    assert [step.name for step in plan.steps] == [f"linear {activation}"]
+    data, result = away(rng, 5, 7), np.empty((5, 17))
+    executor(plan, store.block).predict([data], 5, [result])
+    expected = ACTIVATIONS[activation].formula(data @ w.value + b.value)
+    np.testing.assert_allclose(result, expected, rtol=1e-13, atol=1e-13)
+
+
+@on_all_executors
+def test_what_others_read_is_not_fused_away(executor, monkeypatch):
+    """The product is read by its activation and by the sum: it must stay."""
+    rng = np.random.default_rng(11)
+
+    def make(x, w, b):
+        h = ops.linear(x, w, b)
+        return ops.add(tanh(h), h)
+
+    given = [batch(away(rng, 3, 4)), parameter(away(rng, 4, 5)), parameter(away(rng, 5))]
+    steps = [step.name for step in check_gradients(make, given, executor).plan.steps]
+    assert "linear" in steps and "activation tanh" in steps
+
+
+@on_all_executors
+def test_softmax_and_its_crossentropy_share_a_step(executor, monkeypatch):
+    rng = np.random.default_rng(12)
+    graph, t = Graph(), Tensor((None,), "int32", "t", "feed")
+    x, w = Tensor((None, 4), name="x", storage="feed"), Variable(away(rng, 4, 6), "w")
+    data, target = away(rng, 5, 4), labels(rng, 6, 5)
+    results = []
+    for fused in (True, False):
+        graph = Graph()
+        with graph, monkeypatch.context() as patch:
+            if not fused:
+                patch.setattr(compiler, "fuse", lambda graph, keep: None)
+            z = ops.matmul(x, w)
+            p = ops.apply_activation("softmax", z)
+            loss, _ = emit("softmax_crossentropy", z, t, None)
+            right = emit("categorical_accuracy", p, t, None)
+            scale = emit("loss_scale", None, factor=1.0)
+            section = Section(graph, [(loss, scale)], [w])
+            program = Program("train", [section], [x, t], [p], [loss, right])
+            store = Store([w], "float64")
+            plan = build(program, store.layout, 5)
+        names = [step.name for step in plan.steps]
+        assert names.count("softmax") == (not fused)
+        assert names.count("softmax_crossentropy") == 1
+        run = executor(plan, store.block)
+        sums = run.gradients([data, target])
+        results.append([sums, run.gradient.copy(), run.view(plan.outputs[0]).copy()])
+    for got, want in zip(*results, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-13, atol=1e-15)

@@ -100,11 +100,13 @@ def _gradient(target: Tensor, parts: Sequence[tuple[Tensor, bool]]) -> Tensor:
     if target.storage == "parameter":
         home = gradient_of(target)
     total = _total(parts, home)
-    if total is None:
-        home = home or Tensor(target.shape, target.dtype, f"d {target.name}")
+    if total is not None:
+        return total
+    if home is not None:
         emit("clear", home)
         return home
-    return total
+    # Nothing is greater than itself: zeros of its shape.
+    return emit("binary", target, target, function="greater", name=f"d {target.name}")
 
 
 def gradient_of(parameter: Tensor) -> Tensor:

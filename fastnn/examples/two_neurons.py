@@ -1,7 +1,7 @@
 """One step of back propagation, small enough to check by hand.
 
-`python -m fastnn.examples.two_neurons`: a ReLU neuron with two inputs feeds a linear neuron; squared
-error, gradient descent at rate 0.2. For x = (10, 20), target 4:
+`python -m fastnn.examples.two_neurons`: a ReLU neuron with two inputs feeds a linear neuron;
+squared error, gradient descent at rate 0.2. For x = (10, 20), target 4:
 
     forward     h = relu(0.01 * 10 + 0.02 * 20 + 0.2) = 0.7
                 y = 0.03 * 0.7 + 0.3 = 0.321

@@ -1,0 +1,169 @@
+"""Heads: what compile was told, per output of the model, and the values that are reported.
+
+`Settings` keeps the losses and metrics of compile until the outputs are known; `Heads` has one
+`Head` per output and turns the accumulators of a plan into losses and metrics by name. Called by
+`training.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn import data, losses, metrics
+from fastnn.engine.trace import Head, Sum
+from fastnn.ops.tensor import Tensor, at_rows, count
+from fastnn.utils import as_list, number
+
+
+class Settings:
+    """The arguments of compile that concern outputs; names are looked up at once."""
+
+    def __init__(self, loss: Any, loss_weights: Any, metrics_: Any, weighted_metrics: Any) -> None:
+        if loss is None:
+            raise ValueError("compile: a loss is needed, for example loss='mse'")
+        self.loss = _each(loss, losses.get)
+        self.loss_weights = loss_weights
+        self.metrics = _each(metrics_, metrics.get)
+        self.weighted_metrics = _each(weighted_metrics, metrics.get)
+
+
+class Heads:
+    """The outputs of a compiled model.
+
+    Attributes
+    ----------
+    heads : list of Head
+    metric_keys : list of str
+        The keys of all metrics, in the order in which they are traced.
+    """
+
+    def __init__(self, settings: Settings, outputs: Sequence[Tensor]) -> None:
+        names: list[str] = []
+        for tensor in outputs:
+            name = tensor.call.layer.name
+            same = sum(t.call.layer.name == name for t in outputs[: len(names)])
+            names.append(f"{name}_{same}" if same else name)
+        loss = settings.loss
+        if isinstance(loss, losses.Loss):
+            loss = [loss] * len(names)
+        chosen = data.per_output(loss, names, "loss")
+        factors = data.per_output(settings.loss_weights, names, "loss_weights")
+        plain = _metric_lists(settings.metrics, names, "metrics")
+        weighted = _metric_lists(settings.weighted_metrics, names, "weighted_metrics")
+        self.heads = []
+        for i, (name, tensor) in enumerate(zip(names, outputs, strict=True)):
+            if chosen[i] is None:
+                raise ValueError(f"compile: output {name!r} has no loss")
+            chosen[i].check(tensor)
+            self.heads.append(
+                Head(
+                    name,
+                    chosen[i],
+                    1.0 if factors[i] is None else number("loss_weights", factors[i]),
+                    [_resolve(m, chosen[i], tensor.shape) for m in plain[i]],
+                    [_resolve(m, chosen[i], tensor.shape) for m in weighted[i]],
+                )
+            )
+        self.metric_keys = self._metric_keys()
+
+    def __iter__(self) -> Iterator[Head]:
+        return iter(self.heads)
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    @property
+    def loss_keys(self) -> list[str]:
+        """The keys of the losses: the total, then those of several outputs."""
+        return ["loss", *(f"{h.name}_loss" for h in self.heads if len(self.heads) > 1)]
+
+    def for_data(self, weighted: Sequence[bool]) -> list[Head]:
+        """The heads for data that has sample weights for some of the outputs."""
+        pairs = zip(self.heads, weighted, strict=True)
+        return [dataclasses.replace(head, weighted=w) for head, w in pairs]
+
+    def results(self, sums: Sequence[Sum], values: np.ndarray) -> dict[str, Any]:
+        """Losses and metrics by name, from the accumulators of a plan."""
+        logs: dict[str, Any] = dict.fromkeys(self.loss_keys, 0.0)
+        keys = iter(self.metric_keys)
+        rows = 1.0
+        for entry, part in _parts(sums, values):
+            if entry.kind == "rows":
+                rows = float(part[0]) or 1.0
+            elif entry.kind == "penalty":
+                logs["loss"] += float(part[0] / part[1])
+            elif entry.kind == "metric":
+                logs[next(keys)] = entry.owner.result(part, entry.shape)
+            elif entry.head is not None:
+                value = float(part[0]) / (rows * entry.elements)
+                logs["loss"] += entry.head.factor * value
+                if len(self.heads) > 1:
+                    logs[f"{entry.head.name}_loss"] = value
+        return logs
+
+    def _metric_keys(self) -> list[str]:
+        """The keys of the metrics; a name that is given twice is told apart as in Keras."""
+        taken = set(self.loss_keys)
+        keys: list[str] = []
+        for head in self.heads:
+            prefix = f"{head.name}_" if len(self.heads) > 1 else ""
+            for metric in head.metrics:
+                keys.append(_untaken(prefix + metric.name, taken))
+            for metric in head.weighted_metrics:
+                key = prefix + metric.name
+                key = f"{prefix}weighted_{metric.name}" if key in taken else key
+                keys.append(_untaken(key, taken))
+        return keys
+
+
+def _untaken(key: str, taken: set[str]) -> str:
+    """`key`, numbered if it is taken; it is taken from then on."""
+    found, number_ = key, 0
+    while found in taken:
+        number_ += 1
+        found = f"{key}_{number_}"
+    taken.add(found)
+    return found
+
+
+def _each(value: Any, convert: Callable[[Any], Any]) -> Any:
+    """`convert` applied to the names inside a list or dictionary, or to a single one."""
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        return {key: _each(v, convert) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_each(v, convert) for v in value]
+    return convert(value)
+
+
+def _metric_lists(value: Any, names: Sequence[str], what: str) -> list[list[metrics.Metric]]:
+    """Metrics per output. A flat list is for the only output, one per output, or for all."""
+    if value is not None and not isinstance(value, dict):
+        flat = as_list(value)
+        nested = any(isinstance(v, list) or v is None for v in flat)
+        if len(names) == 1:
+            value = [flat]
+        elif not nested:
+            value = [[v] for v in flat] if len(flat) == len(names) else [flat] * len(names)
+    return [as_list(v) for v in data.per_output(value, names, what)]
+
+
+def _resolve(metric: Any, loss: losses.Loss, shape: Any) -> Any:
+    if isinstance(metric, metrics.Accuracy):
+        metric = metric.resolve(loss, shape)
+    metric.check(shape)
+    return metric
+
+
+def _parts(sums: Sequence[Sum], values: np.ndarray) -> Iterator[tuple[Sum, np.ndarray]]:
+    """Each accumulator's share of the flat array of all of them."""
+    start = 0
+    for entry in sums:
+        stop = start + at_rows(count(entry.tensor.shape), 1)
+        yield entry, values[start:stop]
+        start = stop
