@@ -107,6 +107,8 @@ class Model(Trainable, Layer):
         entries = [t.call.layer for t in inputs if isinstance(t.call.layer, InputLayer)]
         self._layers = list(dict.fromkeys([*entries, *(c.layer for c in self.calls)]))
         _name_apart(self._layers)
+        for layer in self._layers:
+            layer.name_settled = True
         self.built = True
         self._place()
 
@@ -167,6 +169,12 @@ class Model(Trainable, Layer):
                 return layer
         names = ", ".join(layer.name for layer in self.layers)
         raise ValueError(f"no layer {name if index is None else index!r}; this model has: {names}")
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            f"model {self.name!r} cannot be copied or pickled; make another one like it and call "
+            "its set_weights(model.get_weights())"
+        )
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         return unlist(self.run(as_list(inputs), training))
@@ -346,6 +354,8 @@ def _calls_between(inputs: list[Tensor], outputs: list[Tensor]) -> list[Call]:
 def _name_apart(layers: Sequence[Layer]) -> None:
     """Number the default names within a model: dense, dense_1, ...
 
+    Layers that another model has already keep their names where that is possible.
+
     Raises
     ------
     ValueError
@@ -356,7 +366,7 @@ def _name_apart(layers: Sequence[Layer]) -> None:
     for name in given:
         if given.count(name) > 1:
             raise ValueError(f"two layers of this model are called {name!r}; names must differ")
-    for layer in layers:
+    for layer in sorted(layers, key=lambda layer: not layer.name_settled):
         if not layer.auto_named:
             continue
         name, number = layer.name, 0

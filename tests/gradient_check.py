@@ -86,7 +86,9 @@ class Problem:
         fed: list[Tensor] = []
         variables: list[Variable] = []
 
-        def tensor_of(array: np.ndarray, rows: bool, name: str, storage: str = "parameter") -> Tensor:
+        def tensor_of(
+            array: np.ndarray, rows: bool, name: str, storage: str = "parameter"
+        ) -> Tensor:
             if not rows:
                 variables.append(Variable(array, name, storage=storage))
                 return variables[-1]
@@ -182,7 +184,7 @@ def _compare(problem: Problem, expected: dict[int, np.ndarray], what: str) -> No
         if not fine.all():
             at = tuple(int(k) for k in np.argwhere(~fine)[0])
             raise WrongGradient(
-                f"{problem.forward} {problem.label} on {problem.executor.name}: the gradient of input "
-                f"{i} ({what}) is wrong in {(~fine).sum()} of {want.size} places; at {at} it is "
-                f"{got[at]!r}, by central differences {want[at]!r}\n{problem.plan}"
+                f"{problem.forward} {problem.label} on {problem.executor.name}: the gradient of "
+                f"input {i} ({what}) is wrong in {(~fine).sum()} of {want.size} places; at {at} it "
+                f"is {got[at]}, by central differences {want[at]}\n{problem.plan}"
             )

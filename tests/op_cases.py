@@ -65,7 +65,7 @@ def triples(rng: Rng) -> list[tuple[int, int, int]]:
 
 # Beyond what a product keeps in registers, packs, or takes at once: deep, wide, tall, narrow ones.
 BLOCKS = (
-    (1, 1030, 530), (7, 513, 37), (40, 520, 600), (33, 40, 513), (300, 5, 3), (130, 200, 5),
+    (1, 1030, 530), (7, 1030, 37), (130, 20, 771), (33, 40, 513), (300, 5, 3), (130, 200, 5),
     (70, 300, 1), (1, 300, 1), (400, 350, 9), (65, 129, 15),
 )  # fmt: skip
 
@@ -409,7 +409,9 @@ def _(rng: Rng) -> Iterator[Case]:
         for small, large in ((left, right), (right, left)):
             (a, a_rows), (b, b_rows) = shape_of(small), shape_of(large)
             if len(a) <= len(b) and np.broadcast_shapes(a, b) == b and a_rows <= b_rows:
-                yield Case("broadcast", [normal(rng, *a), normal(rng, *b)], batched=[a_rows, b_rows])
+                yield Case(
+                    "broadcast", [normal(rng, *a), normal(rng, *b)], batched=[a_rows, b_rows]
+                )
     for n in SIZES:
         yield Case("broadcast", [normal(rng, n), normal(rng, 3, n)], batched=[False, True])
         yield Case("broadcast", [normal(rng, 3, 1), normal(rng, 3, n)], batched=[True, True])
@@ -435,7 +437,8 @@ SLICES = (
     ((4, 9), (None, (0, 1))), ((4, 9), (None, (8, 9))), ((4, 9), (None, (2, 7))),
     ((4, 9), (None, (0, 9))), ((4, 9), (None, None)), ((3, 100), (None, (1, 100))),
     ((3, 100), (None, (17, 33))), ((5, 6, 7), (None, (1, 3), None)),
-    ((5, 6, 7), (None, None, (2, 6))), ((5, 6, 7), (None, (5, 6), (0, 3))), ((5, 6, 7), (None, (1, 2))),
+    ((5, 6, 7), (None, None, (2, 6))), ((5, 6, 7), (None, (5, 6), (0, 3))),
+    ((5, 6, 7), (None, (1, 2))),
     ((3, 4, 5, 6), (None, (1, 3), None, (2, 5))), ((3, 4, 5, 6), (None, (3, 4), (1, 4), (0, 6))),
 )  # fmt: skip
 
@@ -456,7 +459,9 @@ def _(rng: Rng) -> Iterator[Case]:
     def one(shape: tuple[int, ...], slices: Any, rows: bool) -> Case:
         whole = np.zeros(shape)[tuple(slice(None) if s is None else slice(*s) for s in slices)]
         given = (None, *shape[1:]) if rows else shape
-        return Case("unslice", [normal(rng, *whole.shape)], {"slices": slices, "shape": given}, [rows])
+        return Case(
+            "unslice", [normal(rng, *whole.shape)], {"slices": slices, "shape": given}, [rows]
+        )
 
     for shape, slices in SLICES:
         yield one(shape, slices, True)
@@ -599,11 +604,12 @@ def _(rng: Rng) -> Iterator[Case]:
 
 
 def class_targets(rng: Rng, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """Targets of a cross-entropy: class indices, one-hot rows, and any distributions."""
+    """Targets of a cross-entropy: class indices, one-hot rows, distributions, any numbers."""
     classes = shape[-1]
     yield labels(rng, classes, *shape[:-1])
     yield np.eye(classes)[labels(rng, classes, *shape[:-1])]
     yield softmax(normal(rng, *shape))
+    yield weights(rng, *shape)
 
 
 def class_shapes(rng: Rng) -> list[tuple[tuple[int, ...], tuple[int, ...] | None]]:
@@ -651,7 +657,9 @@ def _(rng: Rng) -> Iterator[Case]:
         if t.dtype.kind == "i":
             t = np.eye(flat.shape[1])[t]
         dq = t.reshape(flat.shape) * total / flat
-        factor = np.ones(1) if weight is None else np.repeat(weight.ravel(), len(flat) // weight.size)
+        factor = (
+            np.ones(1) if weight is None else np.repeat(weight.ravel(), len(flat) // weight.size)
+        )
         slope = (dq + (dq * flat / total).sum(-1, keepdims=True)) / total
         return (slope * factor[:, None] * scale).reshape(p.shape)
 
@@ -797,7 +805,9 @@ def _(rng: Rng) -> Iterator[Case]:
 @of("accumulate")
 def _(rng: Rng) -> Iterator[Case]:
     for n in LENGTHS:
-        yield Case("accumulate", [normal(rng, n), normal(rng, n)], {"factor": 1 / 3}, [False, False])
+        yield Case(
+            "accumulate", [normal(rng, n), normal(rng, n)], {"factor": 1 / 3}, [False, False]
+        )
 
 
 @of("clear")

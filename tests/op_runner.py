@@ -1,7 +1,7 @@
 """Runs one op on one executor over memory full of traps, and compares it with its definition.
 
-A `Case` is an op with its inputs. A `Trial` writes a plan of that one step by hand: outputs hold NaN
-before the run, and every operand lies between guards. After the run `Trial.check` compares the
+A `Case` is an op with its inputs. A `Trial` writes a plan of that one step by hand: outputs hold
+NaN before the run, and every operand lies between guards. After the run `Trial.check` compares the
 outputs with `op.define` in float64, and demands that no other byte has changed: an element that is
 left out keeps its NaN, a write beyond the end hits a guard. Used by the tests of ops.
 """
@@ -100,29 +100,29 @@ class Case:
         return registry()[self.op]
 
     def variants(self) -> Iterator[str]:
-        """"plain", "add" (to what the output holds) and "in place" (of an input that allows it)."""
+        """What to try: "plain", "add" to what the output holds, "in place of" an input."""
         yield "plain"
         op = self.definition
         accumulates = "accumulator" in op.storages.values()
         if accumulates or (self.add and 0 not in op.same and 0 not in op.storages):
             yield "add"
-        if 0 in op.may_alias and len(self.inputs) < 24:
+        if 0 in op.may_alias:
+            shape = concrete(self.node().outputs[0].shape, self.rows)
             for j in op.may_alias[0]:
-                given = self.inputs[j]
-                if self.batched[j] and given is not None and given.shape == self._shape():
+                if self.batched[j] and np.shape(self.inputs[j]) == shape:
                     yield f"in place of {j}"
-
-    def _shape(self) -> tuple[int, ...]:
-        with Graph() as graph:
-            tensors = self.tensors()
-            emit(self.definition, *tensors, **self.attrs)
-        return concrete(graph.nodes[0].outputs[0].shape, self.rows)
 
     @property
     def rows(self) -> int:
         """Rows of the batch."""
         batched = [a for a, b in zip(self.inputs, self.batched) if b and a is not None]
         return len(batched[0]) if batched else 1
+
+    def node(self) -> Node:
+        """A use of the op on symbolic inputs."""
+        with Graph() as graph:
+            emit(self.definition, *self.tensors(), **self.attrs)
+        return graph.nodes[0]
 
     def tensors(self) -> list[Tensor | None]:
         """A symbolic tensor for each input."""
@@ -136,7 +136,6 @@ class Case:
             dtype = "real" if array.dtype == np.float64 else array.dtype.name
             made.append(Tensor(shape, "float64" if name == "scale" else dtype, name, "feed"))
         return made
-
 
     def given(self, dtype: str) -> list[Any]:
         """The inputs in the tested type."""
@@ -197,8 +196,9 @@ def check_all(cases: Sequence[Case], executor: type[Executor], dtype: str) -> in
     """Run all variants of the cases, with rooms and guards in turn; returns how many were run."""
     number = 0
     for i, case in enumerate(cases):
+        settings = {"spare": 3 * (i % 2), "guards": ("nan", "numbers")[i // 2 % 2]}
         for variant in case.variants():
-            check(case, executor, dtype, variant, spare=3 * (i % 2), guards=("nan", "numbers")[i // 2 % 2])
+            check(case, executor, dtype, variant, **settings)
             number += 1
     return number
 
@@ -224,10 +224,8 @@ class Trial:
         self.op = case.definition
         self.rows = case.rows
         self.capacity = self.rows + spare
-        with Graph() as graph:
-            emit(self.op, *case.tensors(), **case.attrs)
-        self.node: Node = graph.nodes[0]
-        self.ends = {"model": 0, "training": 0, "scratch": 0}
+        self.node = case.node()
+        self.ends = {"model": GUARD, "training": GUARD, "scratch": 0}
         self.plan = self._plan()
         blocks = [zeros(self.plan.sizes[name]) for name in ("model", "training")]
         self.executor = executor(self.plan, *blocks)
@@ -250,10 +248,14 @@ class Trial:
         accumulators = [t for t in node.outputs if t is not None and t.storage == "accumulator"]
         # Accumulators stand side by side at the very start of the scratch block.
         placed = {t: self._place(t, "scratch") for t in accumulators}
+        self.ends["scratch"] = max(self.ends["scratch"], GUARD)
         self.inputs: list[Buffer | None] = []
         for tensor, batched in zip(node.inputs, case.batched):
-            block = "scratch" if batched else "training" if tensor and tensor.dtype == "float64" else "model"
-            self.inputs.append(None if tensor is None else self._place(tensor, block))
+            if tensor is None:
+                self.inputs.append(None)
+                continue
+            lasting = "training" if tensor.name == "scale" else "model"
+            self.inputs.append(self._place(tensor, "scratch" if batched else lasting))
         feeds = [b for b, batched in zip(self.inputs, case.batched) if b is not None and batched]
         self.outputs: list[Buffer | None] = []
         self.added = [False] * len(node.outputs)
@@ -356,6 +358,7 @@ class Trial:
             got, want = np.asarray(got, np.float64), np.asarray(want, np.float64)
             with np.errstate(invalid="ignore"):
                 bound = relative * np.sqrt(terms) * size + absolute * np.maximum(1, np.abs(want))
+                bound = np.broadcast_to(bound, want.shape)
                 fine = np.where(np.isfinite(want), np.abs(got - want) <= bound, got == want)
             fine |= np.isnan(want) & np.isnan(got)
             if not fine.all():
@@ -363,7 +366,7 @@ class Trial:
                 at = tuple(int(i) for i in bad[0])
                 raise Wrong(
                     f"{self}: {len(bad)} of {got.size} values of {name} are wrong; at {at} it is "
-                    f"{got[at]!r}, expected {want[at]!r} within {np.broadcast_to(bound, want.shape)[at]:.3g}"
+                    f"{got[at]}, expected {want[at]} within {bound[at]:.3g}"
                 )
         self._check_memory()
 
@@ -383,8 +386,8 @@ class Trial:
             changed = np.flatnonzero(after != before)
             if len(changed):
                 raise Wrong(
-                    f"{self}: {len(changed)} bytes of {name} changed that belong to no output, from "
-                    f"byte {changed[0]} on{self._neighbour(name, int(changed[0]))}"
+                    f"{self}: {len(changed)} bytes of {name} changed that belong to no output, "
+                    f"from byte {changed[0]} on{self._neighbour(name, int(changed[0]))}"
                 )
 
     def _neighbour(self, block: str, at: int) -> str:
@@ -396,14 +399,13 @@ class Trial:
         if not before:
             return ""
         last = max(before, key=lambda b: b.offset)
-        rows_end = last.offset + self.view(last).nbytes
-        return f", {at - last.offset} bytes from the start of {last} ({rows_end - last.offset} in use)"
+        used = self.view(last).nbytes
+        return f", {at - last.offset} bytes from the start of {last} ({used} in use)"
 
     def __str__(self) -> str:
         shapes = ", ".join("-" if a is None else str(np.shape(a)) for a in self.case.inputs)
         attrs = ", ".join(f"{k}={v!r}" for k, v in self.case.attrs.items())
         return (
-            f"{self.op.name}({attrs}) on {type(self.executor).__name__} "
-            f"{getattr(self.executor, 'isa', '')} {self.dtype}, {self.variant}, inputs {shapes}, "
-            f"{self.rows} rows of {self.capacity}"
+            f"{self.op.name}({attrs}) on {self.executor.name} {getattr(self.executor, 'isa', '')} "
+            f"in {self.dtype}, {self.variant}, inputs {shapes}, {self.rows} rows of {self.capacity}"
         )

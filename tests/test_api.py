@@ -43,7 +43,12 @@ WEIGHT = RNG.uniform(0.1, 2, ROWS)
 CLOSE = {"float32": {"rtol": 1e-5, "atol": 1e-6}, "float64": {"rtol": 1e-12, "atol": 1e-14}}
 
 
-@pytest.fixture(params=["native", "reference"])
+native_only = pytest.mark.skipif(
+    "native" not in backends.available(), reason="the native executor is not compiled"
+)
+
+
+@pytest.fixture(params=[pytest.param("native", marks=native_only), "reference"])
 def backend(request, monkeypatch):
     """The executor that all models of a test use."""
     monkeypatch.setenv("FASTNN_BACKEND", request.param)
@@ -921,6 +926,7 @@ def test_the_order_of_the_rows(backend):
     assert orders_of(1, fits=(1, 1, 1)) == shuffled
 
 
+@native_only
 def test_both_executors_draw_the_same_orders(monkeypatch):
     found = []
     for name in ("native", "reference"):
@@ -1045,6 +1051,20 @@ def test_a_model_without_weights(backend):
     want = (np.minimum(X, 0) ** 2).mean()
     np.testing.assert_allclose(history["loss"], [want, want], rtol=1e-5)
     assert model.count_params() == 0
+
+
+def test_values_that_overflow_give_infinity_without_a_word(backend):
+    model = Sequential([Dense(2, use_bias=False, input_shape=(2,))])
+    model.set_weights([[[1, 1], [1, -1]]])
+    got = model.predict([[3e38, 3e38], [-3e38, -3e38]])  # warnings are errors here
+    np.testing.assert_array_equal(got, [[np.inf, 0], [-np.inf, 0]])
+
+
+def test_a_training_that_diverges_says_so_in_its_history(backend):
+    model = mlp(optimizers.SGD(1e6))
+    losses_ = model.fit(X, Y, epochs=30, verbose=0).history["loss"]
+    assert np.isfinite(losses_[0])
+    assert not np.isfinite(losses_[-1])
 
 
 def test_inputs_of_every_kind_give_the_bits_of_the_contiguous_copy(backend):
@@ -1238,6 +1258,22 @@ def test_a_model_sees_its_weights_whatever_newer_models_share_them(backend):
         np.testing.assert_allclose(first.predict(X), want, rtol=1e-4, atol=1e-5)
     kernel, bias = newer.layers[1].get_weights()
     np.testing.assert_allclose(newer.predict(X), want @ kernel + bias, rtol=1e-4, atol=1e-4)
+
+
+def test_a_newer_model_does_not_rename_the_layers_of_an_older_one():
+    first = Sequential([Dense(3, input_shape=(4,)), Dense(2)])
+    x = Input((4,))
+    second = Model(x, first.layers[0](Dense(4)(x)))
+    assert [layer.name for layer in first.layers] == ["dense", "dense_1"]
+    assert [layer.name for layer in second.layers] == ["dense_1", "dense"]
+    assert [v.path for v in first.weights][::2] == ["dense/kernel", "dense_1/kernel"]
+    # Where two older models use one name, the newer one tells its layers apart all the same.
+    third = Sequential([Dense(3, input_shape=(2,))])
+    x = Input((4,))
+    both = Model(x, third.layers[0](first.layers[1](first.layers[0](x))))
+    names = [layer.name for layer in both.layers]
+    assert len(set(names)) == 3
+    assert names[:2] == ["dense", "dense_1"]
 
 
 def test_a_model_as_a_layer(backend):
@@ -1485,6 +1521,7 @@ def test_keyboard_interrupt_within_an_epoch(backend):
         np.testing.assert_allclose(got, want, **CLOSE["float32"])
 
 
+@native_only
 def test_a_real_ctrl_c_in_a_long_native_fit(monkeypatch):
     monkeypatch.setenv("FASTNN_BACKEND", "native")
     one, other = twins("adam", hidden=32)
@@ -1560,7 +1597,7 @@ def mlp_with_same(model):
     return other
 
 
-def test_nothing_runs_on_after_fit():
+def test_nothing_runs_on_after_fit(backend):
     program = """
 import threading, numpy as np
 from fastnn import Sequential, layers
@@ -1606,7 +1643,7 @@ def test_verbose_1_shows_a_bar_with_the_values(verbose, backend, capsys):
     assert f"loss: {history['loss'][-1]:.4f} - mae: {history['mae'][-1]:.4f}" in last
 
 
-def test_hundreds_of_short_epochs_do_not_flood_the_screen(monkeypatch, capsys):
+def test_hundreds_of_short_epochs_do_not_flood_the_screen(backend, monkeypatch, capsys):
     monkeypatch.setattr("time.monotonic", lambda: 0.0)  # all of them within one moment
     mlp().fit(X, Y, epochs=300, verbose=1)
     out = capsys.readouterr().out
@@ -1622,6 +1659,7 @@ def executor_of(model):
     return model._executor("predict", 1, ())[0].name
 
 
+@native_only
 @pytest.mark.parametrize("name", ["native", "reference"])
 def test_the_backend_of_the_environment_and_of_compile(name, monkeypatch):
     other = "reference" if name == "native" else "native"
@@ -1631,6 +1669,31 @@ def test_the_backend_of_the_environment_and_of_compile(name, monkeypatch):
     monkeypatch.setenv("FASTNN_BACKEND", name)
     assert executor_of(mlp()) == name
     assert executor_of(mlp(backend=other)) == other
+
+
+@native_only
+def test_the_isa_of_the_environment():
+    from fastnn.backends import native
+
+    for isa in native.isas():
+        done = subprocess.run(
+            [sys.executable, "-m", "fastnn"],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"FASTNN_ISA": isa},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"native kernels: {isa} (usable here: {', '.join(native.isas())})" in done.stdout
+    program = "from fastnn import *; Sequential([Input((1,)), layers.Dense(1)]).predict([1])"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"FASTNN_ISA": "v9"},
+    )
+    assert done.returncode == 1
+    expected = f"'v9' is not usable here; choose one of: {', '.join(native.isas())}"
+    assert f"ValueError: FASTNN_ISA={expected}" in done.stderr
 
 
 def test_without_native_modules_the_reference_runs_and_says_so_once(monkeypatch):
@@ -1670,7 +1733,7 @@ def test_keras_is_the_same_vocabulary():
         assert sys.modules[f"fastnn.keras.{name}"] is getattr(fastnn, name)
 
 
-def test_a_keras_program_runs_with_its_import_line_changed():
+def test_a_keras_program_runs_with_its_import_line_changed(backend):
     program = """
 from fastnn import keras
 import numpy as np
@@ -1689,6 +1752,7 @@ print(history.history["accuracy"][-1])
     assert float(done.stdout) == 1.0
 
 
+@native_only
 def test_python_m_fastnn():
     environment = os.environ | {"FASTNN_NUM_THREADS": "1"}
     environment.pop("FASTNN_BACKEND", None)

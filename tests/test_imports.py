@@ -6,6 +6,7 @@ loads no executor and nothing large.
 """
 
 import ast
+import functools
 import pathlib
 import re
 import subprocess
@@ -14,6 +15,7 @@ import sys
 import pytest
 
 import fastnn
+from fastnn import backends
 
 ROOT = pathlib.Path(fastnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
@@ -54,6 +56,7 @@ def imports(tree, at_module_level=False):
             yield from ((node.module, alias.name) for alias in node.names)
 
 
+@functools.cache
 def parsed(module):
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
@@ -63,7 +66,10 @@ def fastnn_imports(module, at_module_level=False):
     found = set()
     for name, what in imports(parsed(module), at_module_level):
         if name.partition(".")[0] == "fastnn":
-            found.add(f"{name}.{what}" if f"{name}.{what}" in MODULES else name)
+            full = f"{name}.{what}" if what else name
+            while full not in MODULES:  # a class of a module, or a name of `fastnn.keras`
+                full = full.rpartition(".")[0]
+            found.add(full)
     return found
 
 
@@ -154,9 +160,9 @@ def test_nothing_below_the_examples_imports_the_package_as_a_whole():
     assert all(inside(module, "keras", "examples", "__main__") for module in whole)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: module_of(path))
-def test_no_star_imports_and_nothing_but_the_declared_dependencies(path):
-    names = list(imports(ast.parse(path.read_text(encoding="utf-8"))))
+@pytest.mark.parametrize("module", MODULES)
+def test_no_star_imports_and_nothing_but_the_declared_dependencies(module):
+    names = list(imports(parsed(module)))
     assert not [name for name, what in names if what == "*"]
     others = {name.partition(".")[0] for name, _ in names} - set(sys.stdlib_module_names)
     assert others <= {"fastnn", "numpy", "tqdm"}
@@ -192,33 +198,29 @@ model.compile("sgd", "mse", backend="reference")
     assert not loaded_after(program) & {*EXECUTORS, *HEAVY}
     loaded = loaded_after(program + "model.fit([[1, 2]], [3], verbose=0)")
     assert loaded & {*EXECUTORS, *HEAVY} == {"fastnn.backends.reference"}
-    loaded = loaded_after(
-        program + "model.compile('sgd', 'mse')\nmodel.fit([[1, 2]], [3], verbose=0)"
-    )
-    assert loaded & {*EXECUTORS, *HEAVY} == {"fastnn.backends.native"}
-    assert len([name for name in loaded if ".kernels_" in name]) == 1  # one build of them
+    if "native" in backends.available():
+        compiled = "model.compile('sgd', 'mse')\nmodel.fit([[1, 2]], [3], verbose=0)"
+        loaded = loaded_after(program + compiled)
+        assert loaded & {*EXECUTORS, *HEAVY} == {"fastnn.backends.native"}
+        assert len([name for name in loaded if ".kernels_" in name]) == 1  # one build of them
 
 
-# --- Cython ----------------------------------------------------------------------------------------
+# --- Cython --------------------------------------------------------------------------------------
 
 SOURCES = [p for suffix in ("pyx", "pxi", "pxd") for p in sorted(ROOT.rglob(f"*.{suffix}"))]
 
 
 def declarations(text):
-    """The cdef, cpdef and ctypedef statements with parentheses, each on one line."""
-    text = re.sub(r"#.*", "", text)
-    found = re.findall(r"^[ \t]*((?:cdef|cpdef|ctypedef)\b(?!\s+extern)[^\n(=]*\(.*?)(?::|\n)(?!\S)",
-                       _joined(text), flags=re.M)  # fmt: skip
-    return [statement for statement in found if "(" in statement]
-
-
-def _joined(text):
-    """The text with line breaks inside parentheses taken out."""
-    out, depth = [], 0
-    for letter in text:
-        depth += (letter == "(") - (letter == ")")
-        out.append(" " if letter == "\n" and depth > 0 else letter)
-    return "".join(out)
+    """The cdef, cpdef and ctypedef statements with parentheses, each as one line."""
+    found, statement = [], ""
+    for line in re.sub(r"#.*", "", text).splitlines():
+        if not statement and not re.match(r"\s*(cdef|cpdef|ctypedef)\b(?!\s+extern)", line):
+            continue
+        statement += f" {line.strip()}"
+        if statement.count("(") == statement.count(")"):
+            found += [statement] if "(" in statement else []
+            statement = ""
+    return found
 
 
 def without_noexcept(text):

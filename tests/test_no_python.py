@@ -14,6 +14,10 @@ from fastnn import Sequential, losses, utils
 from fastnn.backends import Job
 from fastnn.layers import Dense, Dropout
 
+pytest.importorskip(
+    "fastnn.backends.native", reason="the native executor is not compiled", exc_type=ImportError
+)
+
 FOREVER = 1e9  # seconds
 X = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float32)
 LABELS = np.arange(200, dtype=np.int32) % 3

@@ -67,9 +67,7 @@ def test_the_lists_of_ops_are_closed():
 
 def test_the_lists_of_functions_are_closed():
     assert sorted(ACTIVATIONS) == "gelu gelu_tanh linear relu sigmoid step tanh".split()
-    assert sorted(UNARY) == (
-        "absolute exp log negative reciprocal sign sqrt square".split()
-    )
+    assert sorted(UNARY) == ("absolute exp log negative reciprocal sign sqrt square".split())
     assert sorted(BINARY) == (
         "add divide equal greater less maximum minimum multiply subtract".split()
     )
@@ -101,10 +99,15 @@ def test_optional_inputs_are_present_and_absent():
     for name, op in registry().items():
         for i, given in enumerate(op.inputs):
             if given.endswith("?"):
-                assert {case.inputs[i] is None for case in cases(name)} == {True, False}, (name, given)
+                assert {case.inputs[i] is None for case in cases(name)} == {True, False}, (
+                    name,
+                    given,
+                )
 
 
-@pytest.mark.parametrize("executor", NATIVE or [pytest.param("", marks=pytest.mark.skip("not compiled"))])
+@pytest.mark.parametrize(
+    "executor", NATIVE or [pytest.param("", marks=pytest.mark.skip("native was not compiled here"))]
+)
 def test_native_functions_are_those_of_the_definitions(executor):
     functions = NATIVE[executor].kernels.functions()
     expected = {"activation": ACTIVATIONS, "unary": UNARY, "binary": BINARY,

@@ -1,7 +1,7 @@
 """Random numbers: Philox's published vectors, and the same draws wherever they are made.
 
-Permutations and dropout masks must not depend on executor, ISA build, float type or on how the rows
-of a batch are divided. What looks random is tested with fixed seeds, so it passes or fails for good.
+Permutations and dropout masks must not depend on executor, ISA build, float type or on how the
+rows of a batch are divided. Statistics use fixed seeds: such a test passes or fails for good.
 """
 
 import numpy as np
@@ -69,7 +69,9 @@ def orders(executor, rows, seed, epochs, batch_size=None):
     found = []
     for epoch in range(epochs):
         sums = np.zeros((1, 2))
-        job = Job([np.arange(rows, dtype=float)], rows, batch_size, 1, True, sums, past_epochs=epoch)
+        job = Job(
+            [np.arange(rows, dtype=float)], rows, batch_size, 1, True, sums, past_epochs=epoch
+        )
         job.seconds = 1e9
         run.train(job)
         assert sums[0].tolist() == [rows * (rows - 1) / 2, rows]  # each row was seen once

@@ -20,9 +20,12 @@ from fastnn import (
     regularizers,
     utils,
 )
-from fastnn.backends import native
 from fastnn.backends.reference import ReferenceExecutor
 from fastnn.layers import Activation, Dense, Dropout, Flatten, Rescaling
+
+native = pytest.importorskip(
+    "fastnn.backends.native", reason="the native executor is not compiled", exc_type=ImportError
+)
 
 ROWS, BATCH, EPOCHS = 23, 16, 10
 RNG = np.random.default_rng(3)

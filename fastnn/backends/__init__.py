@@ -27,7 +27,7 @@ def get(name: str | None = None) -> type[Executor]:
     Raises
     ------
     ValueError
-        The name is unknown; the message lists the choices.
+        The name (or that in FASTNN_ISA) is unknown; the message lists the choices.
     RuntimeError
         That executor was asked for but cannot be loaded.
     """

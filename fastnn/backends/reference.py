@@ -121,6 +121,10 @@ class ReferenceExecutor(Executor):
             record["first_row"] = first_row
 
     def _run(self, group: int, steps: Sequence[Step], rows: int) -> None:
+        with np.errstate(all="ignore"):  # like any kernel it says nothing of overflow and NaN
+            self._run_steps(group, steps, rows)
+
+    def _run_steps(self, group: int, steps: Sequence[Step], rows: int) -> None:
         for step in steps:
             inputs = [None if b is None else self.view(b, rows) for b in step.inputs]
             if step.op.control:

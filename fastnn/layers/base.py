@@ -71,6 +71,7 @@ class Layer:
             )
         self.name = name or snake_case(type(self).__name__)
         self.auto_named = name is None
+        self.name_settled = False  # a model has it under this name
         self.trainable = trainable
         self.dtype = dtype or config.floatx()
         self.built = False

@@ -11,25 +11,27 @@ from fastnn.ops.dense import linear
 from fastnn.ops.elementary import (
     add,
     affine,
-    assign,
     binary,
-    broadcast_to,
-    concatenate,
-    copy,
     divide,
-    gather,
     matmul,
     multiply,
     reduce,
-    reshape,
-    slice_,
     subtract,
-    take_rows,
-    transpose,
     unary,
     where,
 )
 from fastnn.ops.losses import LOSSES
+from fastnn.ops.moving import (
+    assign,
+    broadcast_to,
+    concatenate,
+    copy,
+    gather,
+    reshape,
+    slice_,
+    take_rows,
+    transpose,
+)
 from fastnn.ops.optimizers import Update
 from fastnn.ops.random import dropout
 from fastnn.ops.tensor import Rows, Span, Tensor, Variable

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+import fastnn.backends.native.executor as _executor
 from fastnn.backends.base import Executor, Job
-from fastnn.backends.native import executor as _executor
 from fastnn.engine.plan import Buffer, Plan, Step
 from fastnn.ops.contract import Op
 from fastnn.ops.tensor import Rows
@@ -63,7 +63,7 @@ def _chosen() -> str:
     wanted = os.environ.get("FASTNN_ISA")
     usable = isas()
     if wanted and wanted not in usable:
-        raise ImportError(
+        raise ValueError(
             f"FASTNN_ISA={wanted!r} is not usable here; choose one of: {', '.join(usable)}"
         )
     if not usable:

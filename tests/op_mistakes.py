@@ -1,0 +1,417 @@
+"""Wrong definitions of ops, each a mistake that somebody could make; the oracle must find all.
+
+`MISTAKES` maps "op: mistake" to a function with the signature of the op's definition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastnn.ops import ACTIVATIONS, registry
+
+MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {}
+
+
+def right(op: str, *inputs: Any, **attrs: Any) -> Any:
+    """What the op really is."""
+    return registry()[op].define(*inputs, **attrs)
+
+
+def mistake_in(op: str) -> Callable[[Any], Any]:
+    def add(define: Callable[..., Any]) -> Callable[..., Any]:
+        MISTAKES[f"{op}: {define.__name__}"] = op, define
+        return define
+
+    return add
+
+
+# --- functions of numbers ------------------------------------------------------------------------
+
+
+@mistake_in("activation")
+def dead_relu(x, activation):
+    return (
+        np.zeros_like(x) if activation == "relu" else right("activation", x, activation=activation)
+    )
+
+
+@mistake_in("activation")
+def leaking_relu(x, activation):
+    y = right("activation", x, activation=activation)
+    return np.where(x < 0, 1e-3 * x, y) if activation == "relu" else y
+
+
+@mistake_in("activation")
+def whole_vectors_only(x, activation):
+    y = right("activation", x, activation=activation).reshape(-1).copy()
+    y[len(y) // 8 * 8 :] = np.nan  # where the kernel left things as they were
+    return y.reshape(x.shape)
+
+
+@mistake_in("activation")
+def the_other_gelu(x, activation):
+    return right("activation", x, activation="gelu_tanh" if activation == "gelu" else activation)
+
+
+@mistake_in("activation_backward")
+def slope_of_relu_at_0(dy, saved, activation):
+    dx = right("activation_backward", dy, saved, activation=activation)
+    return np.where(saved == 0, dy, dx) if activation == "relu" else dx
+
+
+@mistake_in("activation_backward")
+def arguments_swapped(dy, saved, activation):
+    return right("activation_backward", saved, dy, activation=activation)
+
+
+@mistake_in("softmax")
+def not_shifted(x):
+    e = np.exp(x)
+    return e / e.sum(-1, keepdims=True)
+
+
+@mistake_in("softmax")
+def over_another_axis(x):
+    return right("softmax", x.T).T
+
+
+@mistake_in("softmax_backward")
+def diagonal_only(dy, y):
+    return dy * y
+
+
+@mistake_in("unary")
+def exp_off_by_a_thousandth(x, function):
+    y = right("unary", x, function=function)
+    return y * x.dtype.type(1.001) if function == "exp" else y
+
+
+@mistake_in("affine")
+def offset_left_out(x, factor, offset):
+    return right("affine", x, factor=factor, offset=0.0)
+
+
+@mistake_in("binary")
+def operands_swapped(a, b, function):
+    return right("binary", b, a, function=function)
+
+
+@mistake_in("where")
+def condition_turned_round(condition, a, b):
+    return right("where", condition, b, a)
+
+
+@mistake_in("where")
+def only_1_is_true(condition, a, b):
+    return np.where(condition == 1, a, b)
+
+
+# --- products and sums ---------------------------------------------------------------------------
+
+
+@mistake_in("matmul")
+def last_product_left_out(a, b, transpose_a, transpose_b):
+    if transpose_a or transpose_b:
+        return right("matmul", a, b, transpose_a=transpose_a, transpose_b=transpose_b)
+    return a[..., :-1] @ b[:-1]
+
+
+@mistake_in("matmul")
+def short_floats(a, b, **attrs):
+    """Rounded to 10 bits, as in some hardware."""
+    short = (x.astype(np.float16).astype(x.dtype) for x in (a, b))
+    return right("matmul", *short, **attrs)
+
+
+@mistake_in("linear")
+def weights_transposed(x, w, b, activation):
+    return right("linear", x, w.T.reshape(w.shape), b, activation=activation)
+
+
+@mistake_in("linear")
+def no_bias_in_the_last_column(x, w, b, activation):
+    if b is not None:
+        b = np.append(b[:-1], b.dtype.type(0))
+    return right("linear", x, w, b, activation=activation)
+
+
+@mistake_in("linear")
+def bias_after_the_activation(x, w, b, activation):
+    return ACTIVATIONS[activation].formula(x @ w) + (0 if b is None else b)
+
+
+@mistake_in("linear_dx")
+def weights_not_transposed(dy, w, saved, activation):
+    return right("linear_dx", dy, w.T.reshape(w.shape), saved, activation=activation)
+
+
+@mistake_in("linear_dx")
+def activation_left_out(dy, w, saved, activation):
+    return dy @ w.T
+
+
+@mistake_in("linear_dw")
+def mean_over_rows(x, dy):
+    return tuple(g / len(x) for g in right("linear_dw", x, dy))
+
+
+@mistake_in("linear_dw")
+def last_row_missing_in_db(x, dy):
+    dw, db = right("linear_dw", x, dy)
+    return dw, db - dy.reshape(-1, dy.shape[-1])[-1]
+
+
+@mistake_in("reduce")
+def maximum_from_0(x, function, axes, keepdims):
+    y = right("reduce", x, function=function, axes=axes, keepdims=keepdims)
+    return np.maximum(y, 0) if function == "max" else y
+
+
+@mistake_in("reduce")
+def mean_over_the_capacity(x, function, axes, keepdims):
+    y = right("reduce", x, function=function, axes=axes, keepdims=keepdims)
+    return y * x.dtype.type(len(x) / (len(x) + 3)) if function == "mean" and 0 in axes else y
+
+
+# --- moving data ---------------------------------------------------------------------------------
+
+
+@mistake_in("copy")
+def rows_reversed(x):
+    return x[::-1] if x.ndim else -x
+
+
+@mistake_in("broadcast")
+def first_value_everywhere(x, like):
+    return np.full(like.shape, x.reshape(-1)[0])
+
+
+@mistake_in("transpose")
+def bytes_as_they_are(x, axes):
+    return x.reshape([x.shape[i] for i in axes])
+
+
+@mistake_in("slice")
+def one_too_early(x, slices):
+    return right("slice", np.roll(x, 1, -1), slices=slices)
+
+
+@mistake_in("unslice")
+def rest_not_cleared(x, slices, shape):
+    inside = right("unslice", np.ones_like(x), slices=slices, shape=shape) == 1
+    y = right("unslice", x, slices=slices, shape=shape)
+    return np.where(inside, y, np.nan) if y.dtype.kind == "f" else y
+
+
+@mistake_in("take_rows")
+def last_rows(state, like):
+    return state[-len(like) :]
+
+
+@mistake_in("concatenate")
+def wrong_order(*x, axis):
+    return np.concatenate(x[::-1], axis=axis)
+
+
+@mistake_in("gather")
+def next_id(table, ids):
+    return table[(ids + 1) % len(table)]
+
+
+@mistake_in("scatter_add")
+def equal_ids_not_added(x, ids, shape):
+    y = np.zeros(shape, x.dtype)
+    y[ids] = x
+    return y
+
+
+@mistake_in("assign")
+def rest_of_the_state_cleared(state, x):
+    return np.concatenate([x, np.zeros_like(state[len(x) :])])
+
+
+# --- losses and metrics --------------------------------------------------------------------------
+
+
+@mistake_in("elementwise_loss")
+def weights_ignored(p, t, weight, function):
+    return right("elementwise_loss", p, t, None, function=function)
+
+
+@mistake_in("elementwise_loss")
+def weight_of_another_row(p, t, weight, function):
+    weight = None if weight is None else np.roll(weight, 1)
+    return right("elementwise_loss", p, t, weight, function=function)
+
+
+@mistake_in("elementwise_loss_backward")
+def gradient_swapped(p, t, weight, scale, function):
+    return right("elementwise_loss_backward", t, p, weight, scale, function=function)
+
+
+@mistake_in("elementwise_loss_backward")
+def factor_2_missing(p, t, weight, scale, function):
+    dp = right("elementwise_loss_backward", p, t, weight, scale, function=function)
+    return dp / 2 if function == "squared_error" else dp
+
+
+@mistake_in("elementwise_loss_backward")
+def scale_left_out(p, t, weight, scale, function):
+    return right("elementwise_loss_backward", p, t, weight, np.ones(1), function=function)
+
+
+@mistake_in("softmax_crossentropy")
+def no_probabilities(z, t, weight):
+    return right("softmax_crossentropy", z, t, weight)[0], z
+
+
+@mistake_in("softmax_crossentropy")
+def logarithm_to_base_2(z, t, weight):
+    sums, p = right("softmax_crossentropy", z, t, weight)
+    return sums / [np.log(2), 1], p
+
+
+@mistake_in("softmax_crossentropy_backward")
+def target_not_subtracted(p, t, weight, scale):
+    return right("softmax_crossentropy_backward", p, np.zeros_like(p), weight, scale)
+
+
+@mistake_in("crossentropy")
+def not_divided_by_the_sum(p, t, weight):
+    rows = p.reshape(-1, p.shape[-1]).sum(-1)
+    scaled = right("crossentropy", p, t, weight)
+    return scaled - [np.log(np.clip(rows, 1e-7, None)).sum(), 0]
+
+
+@mistake_in("crossentropy_backward")
+def as_if_the_sum_were_1(p, t, weight, scale):
+    total = p.sum(-1, keepdims=True)
+    return right("crossentropy_backward", p, t, weight, scale) * total
+
+
+@mistake_in("weighted_sum")
+def weight_not_counted(values, weight):
+    return right("weighted_sum", values, weight) * [1, 0]
+
+
+@mistake_in("weighted_sum_backward")
+def values_instead_of_ones(values, weight, scale):
+    return values * right("weighted_sum_backward", values, weight, scale)
+
+
+@mistake_in("loss_scale")
+def rows_of_this_part_only(mask, control, factor):
+    part = control.copy()
+    part["batch_rows"] = max(1, int(control["batch_rows"]) - 9)
+    return right("loss_scale", mask, part, factor=factor)
+
+
+@mistake_in("count")
+def mask_ignored(x, mask):
+    return np.array([float(len(x))])
+
+
+@mistake_in("l2_penalty")
+def half_of_it(w, x, factor):
+    return right("l2_penalty", w, x, factor=factor / 2)
+
+
+@mistake_in("categorical_accuracy")
+def last_of_equal_ones(p, t, weight):
+    t = p.shape[-1] - 1 - t if t.dtype.kind == "i" else t[..., ::-1]
+    return right("categorical_accuracy", p[..., ::-1], t, weight)
+
+
+@mistake_in("binary_accuracy")
+def threshold_counts_as_1(p, t, weight, threshold):
+    return right("binary_accuracy", p, t, weight, threshold=threshold - 1e-3)
+
+
+@mistake_in("confusion_matrix")
+def matrix_transposed(p, t, weight):
+    return right("confusion_matrix", p, t, weight).T
+
+
+# --- optimizers and random numbers ---------------------------------------------------------------
+
+
+@mistake_in("sgd")
+def uphill(w, g, control, rate_factor):
+    return right("sgd", w, -g, control, rate_factor=rate_factor)
+
+
+@mistake_in("sgd")
+def rate_factor_ignored(w, g, control, rate_factor):
+    return right("sgd", w, g, control, rate_factor=1.0)
+
+
+@mistake_in("momentum")
+def never_nesterov(w, g, v, control, nesterov, **attrs):
+    return right("momentum", w, g, v, control, nesterov=False, **attrs)
+
+
+@mistake_in("rmsprop")
+def larger_epsilon(w, g, v, a, m, control, epsilon, **attrs):
+    return right("rmsprop", w, g, v, a, m, control, epsilon=1e-3, **attrs)
+
+
+@mistake_in("rmsprop")
+def never_centered(w, g, v, a, m, control, **attrs):
+    w, v, _, m = right("rmsprop", w, g, v, None, m, control, **attrs)
+    return w, v, a, m
+
+
+@mistake_in("adam")
+def bias_not_corrected(w, g, m, v, control, **attrs):
+    late = control.copy()
+    late["iteration"] = 10**9
+    return right("adam", w, g, m, v, late, **attrs)
+
+
+@mistake_in("adam")
+def one_step_late(w, g, m, v, control, **attrs):
+    late = control.copy()
+    late["iteration"] += 1
+    return right("adam", w, g, m, v, late, **attrs)
+
+
+@mistake_in("accumulate")
+def last_one_only(total, g, factor):
+    return right("accumulate", np.zeros_like(total), g, factor=factor)
+
+
+@mistake_in("accumulate")
+def sum_instead_of_mean(total, g, factor):
+    return total + g
+
+
+@mistake_in("clear")
+def not_done(w):
+    return w
+
+
+@mistake_in("dropout")
+def shifted_stream(x, control, stream, **attrs):
+    return right("dropout", x, control, stream=stream + 1, **attrs)
+
+
+@mistake_in("dropout")
+def place_in_the_batch_ignored(x, control, **attrs):
+    first = control.copy()
+    first["first_row"] = 0
+    return right("dropout", x, first, **attrs)
+
+
+@mistake_in("dropout")
+def same_mask_in_every_step(x, control, **attrs):
+    first = control.copy()
+    first["step"] = 0
+    return right("dropout", x, first, **attrs)
+
+
+@mistake_in("dropout")
+def not_scaled(x, control, rate, **attrs):
+    return right("dropout", x, control, rate=rate, **attrs) * x.dtype.type(1 - rate)
