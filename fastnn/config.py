@@ -1,8 +1,7 @@
-"""The only mutable globals: float type, seed and number of threads."""
+"""The only mutable globals: the float type and the seed."""
 
 from __future__ import annotations
 
-import os
 import random
 from typing import Any
 
@@ -12,7 +11,6 @@ FLOAT_TYPES = ("float32", "float64")
 
 _floatx = "float32"
 _seeds: Any = None  # a NumPy SeedSequence; None until a seed is set or drawn
-_threads = 0  # 0 = as the environment says
 
 
 def floatx() -> str:
@@ -62,24 +60,5 @@ def next_seed() -> int:
 
 
 def num_threads() -> int:
-    """Threads that the native executor uses: set_num_threads, else FASTNN_NUM_THREADS, else 1."""
-    if _threads:
-        return _threads
-    text = os.environ.get("FASTNN_NUM_THREADS", "1")
-    if not text.isdigit() or int(text) < 1:
-        raise ValueError(f"FASTNN_NUM_THREADS must be a whole number from 1, got {text!r}")
-    return int(text)
-
-
-def set_num_threads(threads: int) -> None:
-    """Set the number of threads; only 1 is implemented so far.
-
-    Raises
-    ------
-    ValueError
-        `threads` is not 1.
-    """
-    global _threads
-    if threads != 1:
-        raise ValueError(f"threads must be 1 (more are not implemented yet), got {threads!r}")
-    _threads = threads
+    """Threads that the native executor uses: 1 so far."""
+    return 1

@@ -24,6 +24,7 @@ from fastnn.ops.tensor import concrete
 from fastnn.utils import as_list, unlist
 
 ROWS_AT_ONCE = 256  # of evaluate and predict, unless batch_size says otherwise
+EPOCHS_AT_ONCE = 1024  # in one call of the executor
 
 BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
@@ -292,7 +293,7 @@ class Trainable:
             batch_size=batch_size,
             epochs=max(epochs - initial_epoch, 0),
             shuffle=bool(shuffle),
-            sums=np.zeros((max(epochs - initial_epoch, 0), executor.plan.accumulator_count)),
+            sums=np.zeros((min(epochs, EPOCHS_AT_ONCE), executor.plan.accumulator_count)),
             past_epochs=self._past_epochs,
         )
         if held_out or any(overrides(c, *EPOCH_HOOKS) for c in hooks):
@@ -488,24 +489,24 @@ class _Run:
                 executor.train(job)
             except KeyboardInterrupt:  # the slice may have finished epochs: they are noted as well
                 for done in range(epoch, job.epoch):
-                    self.history.add(done + self.first_epoch, self.results(job.sums[done]))
+                    self.history.add(done + self.first_epoch, self.results(job.sums_of(done)))
                 raise
             if job.max_batches == 1:
-                sums = job.sums[epoch] if job.epoch > epoch else executor.accumulators
+                sums = job.sums_of(epoch) if job.epoch > epoch else executor.accumulators
                 self.call("on_train_batch_end", batch, self.results(sums))
             for done in range(epoch, job.epoch):
                 self.finish(done)
             if job.batch:
                 self.progress.update(job.epoch + self.first_epoch, job.batch)
         if job.batch:  # stopped within an epoch: it ends here
-            job.sums[job.epoch] = executor.accumulators
+            job.sums_of(job.epoch)[:] = executor.accumulators
             self.finish(job.epoch)
         self.call("on_train_end", self.logs)
 
     def finish(self, number: int) -> None:
         """Validate, note and show an epoch that has ended."""
         epoch = number + self.first_epoch
-        self.logs = self.results(self.job.sums[number])
+        self.logs = self.results(self.job.sums_of(number))
         if self.validate is not None and (epoch + 1) % self.validation_freq == 0:
             self.call("on_test_begin", {})
             checked = self.validate()

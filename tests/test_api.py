@@ -26,6 +26,7 @@ from fastnn import (
     metrics,
     optimizers,
     regularizers,
+    training,
     utils,
 )
 from fastnn.layers import Activation, Dense, Dropout, Flatten, Rescaling
@@ -1754,8 +1755,7 @@ print(history.history["accuracy"][-1])
 
 @native_only
 def test_python_m_fastnn():
-    environment = os.environ | {"FASTNN_NUM_THREADS": "1"}
-    environment.pop("FASTNN_BACKEND", None)
+    environment = {key: v for key, v in os.environ.items() if key != "FASTNN_BACKEND"}
     done = subprocess.run(
         [sys.executable, "-m", "fastnn"], capture_output=True, text=True, env=environment
     )
@@ -1768,3 +1768,19 @@ def test_python_m_fastnn():
     assert f"native kernels: {native.isas()[0]}" in done.stdout
     assert "threads: 1" in done.stdout
     assert "float type: float32" in done.stdout
+
+
+def test_more_epochs_than_one_call_of_the_executor_keeps(backend, monkeypatch):
+    """The history is the same when the executor has to come back for every third epoch."""
+    x, y = np.arange(4.0), np.arange(4.0)
+
+    def losses():
+        utils.set_random_seed(3)
+        model = Sequential([Dense(1, input_shape=(1,))])
+        model.compile("sgd", "mse")
+        return model.fit(x, y, epochs=10, verbose=0).history["loss"]
+
+    at_once = losses()
+    monkeypatch.setattr(training, "EPOCHS_AT_ONCE", 3)
+    assert losses() == at_once
+    assert len(at_once) == 10

@@ -5,10 +5,13 @@ import inspect
 import numpy as np
 import pytest
 
-from fastnn import Sequential, layers, utils
+from fastnn import Sequential, backends, layers, utils
 from fastnn.examples import digits, hello, stacked, two_neurons
 
-BACKENDS = ["native", "reference"]
+native_only = pytest.mark.skipif(
+    "native" not in backends.available(), reason="the native executor is not compiled"
+)
+BACKENDS = [pytest.param("native", marks=native_only), "reference"]
 
 
 @pytest.fixture(autouse=True, params=BACKENDS)

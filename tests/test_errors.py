@@ -22,13 +22,15 @@ from fastnn import (
     layers,
     losses,
     metrics,
+    ops,
     optimizers,
     regularizers,
     utils,
 )
 from fastnn.engine.plan import Buffer, Group, Plan, PlanError, Step
 from fastnn.layers import Dense, Dropout, Flatten, Layer, Rescaling
-from fastnn.ops.contract import Op, emit, registry
+from fastnn.ops.contract import Graph, Op, emit, registry
+from fastnn.ops.tensor import Tensor
 
 # Where the native executor is not compiled, fastnn says once that it runs on the reference.
 pytestmark = pytest.mark.filterwarnings("ignore:fastnn runs on its slow reference")
@@ -626,7 +628,6 @@ def test_arguments_that_steer_other_engines_are_accepted():
         (lambda: Dense(3, bias_regularizer=0.01), ["unknown regularizer 0.01", "l2"]),
         (lambda: config.set_floatx("float16"), ["floatx 'float16'", "float32, float64"]),
         (lambda: config.set_floatx(64), ["floatx 64", "float32, float64"]),
-        (lambda: config.set_num_threads(0), ["threads must be 1", "got 0"]),
         (lambda: utils.set_random_seed(-1), ["seed must be an integer of 0 or more", "got -1"]),
         (lambda: utils.set_random_seed(1.5), ["seed must be an integer", "got 1.5"]),
         (lambda: utils.set_random_seed(True), ["seed must be an integer", "got True"]),
@@ -735,13 +736,31 @@ def test_an_unknown_backend_in_the_environment(monkeypatch):
     refused(ValueError, parts, lambda: model.fit(X, LABELS), model)
 
 
-@pytest.mark.parametrize("text", ["0", "two", "-1", "1.5"])
-def test_an_unknown_number_of_threads_in_the_environment(monkeypatch, text):
-    monkeypatch.setenv("FASTNN_NUM_THREADS", text)
-    refused(ValueError, ["FASTNN_NUM_THREADS must be", repr(text)], config.num_threads)
-
-
 # --- layers and models ---------------------------------------------------------------------------
+
+
+class Shrink(Layer):
+    """A user's layer that computes on whatever it is given."""
+
+    def call(self, inputs):
+        return ops.affine(inputs, 1 / 255)
+
+
+def test_an_op_that_computes_refuses_integers():
+    with pytest.raises(TypeError, match=r"op affine computes on real numbers.*holds int32"):
+        Shrink()(Input((4,), dtype="int32"))
+
+
+def test_softmax_needs_an_axis_of_classes():
+    with Graph(), pytest.raises(ValueError, match="has no axis of classes beside its rows"):
+        ops.apply_activation("softmax", Tensor((None,)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_initializer_that_is_not_finite_is_refused(value):
+    layer = Dense(2, kernel_initializer=initializers.Constant(value))
+    with pytest.raises(ValueError, match="layer 'dense': the initializer of 'kernel'.*NaN or"):
+        Sequential([Input((3,)), layer])
 
 
 @pytest.mark.parametrize("units", [0, -1, 2.5, "3", True, None, (3,)])

@@ -277,7 +277,7 @@ def test_random_graphs_are_valid_and_right(case):
     """Both executors agree with central differences, whatever shares memory with whatever."""
     x = np.random.default_rng(0).uniform(-1, 1, (4, WIDTH))
     slopes = {}
-    for name in ("reference", "native"):
+    for name in backends.available():
         program, parameters, chosen = graph_of(*case)
         variables = parameters or [Variable(np.zeros(1))]
         store = Store(variables)
@@ -287,7 +287,7 @@ def test_random_graphs_are_valid_and_right(case):
         total = machine.gradients([x])[0::2].sum() / len(x)
         gradient = machine.gradient.copy()
         slopes[name] = [gradient[p.offset // 8 :][: p.value.size] for p in chosen]
-        if name == "native" or abs(total) > 1e6:
+        if name != "reference" or abs(total) > 1e6:
             continue
         for p, slope in zip(chosen, slopes[name], strict=True):
             for k in range(p.value.size):
@@ -300,8 +300,9 @@ def test_random_graphs_are_valid_and_right(case):
                 central = (values[0] - values[1]) / 2e-5
                 # `where` has kinks; close to one the difference straddles it
                 assert slope[k] == pytest.approx(central, rel=1e-4, abs=1e-5 * (1 + abs(total)))
-    for mine, theirs in zip(slopes["native"], slopes["reference"], strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-9)
+    for mine in slopes.values():
+        for got, wanted in zip(mine, slopes["reference"], strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-9)
 
 
 def test_memory_is_shared_by_what_does_not_live_at_the_same_time():

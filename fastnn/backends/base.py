@@ -36,8 +36,9 @@ class Job:
         Come back after about this long (at the end of a batch).
     max_batches, max_epochs : int
         Come back after so many batches, or ends of epochs.
-    sums : ndarray (epochs, accumulators) float64
-        The accumulators at the end of each epoch.
+    sums : ndarray (kept, accumulators) float64
+        The accumulators at the end of an epoch, in row `epoch % kept`: an executor comes back
+        before it would overwrite what it wrote in the same call.
     past_epochs : int
         Epochs of earlier jobs: the permutations go on where those ended.
     order : ndarray (rows,) int64
@@ -61,6 +62,11 @@ class Job:
 
     def __post_init__(self) -> None:
         self.order = np.arange(self.rows, dtype=np.int64)
+        self.max_epochs = min(self.max_epochs, len(self.sums))
+
+    def sums_of(self, epoch: int) -> np.ndarray:
+        """The accumulators at the end of one of the last epochs."""
+        return self.sums[epoch % len(self.sums)]
 
     @property
     def batches(self) -> int:

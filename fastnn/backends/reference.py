@@ -59,7 +59,7 @@ class ReferenceExecutor(Executor):
                 job.batch += 1
                 batches += 1
                 if job.batch == job.batches:
-                    job.sums[job.epoch] = self.accumulators
+                    job.sums_of(job.epoch)[:] = self.accumulators
                     job.batch = 0
                     job.epoch += 1
                     epochs += 1

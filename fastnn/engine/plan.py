@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.ops.contract import Op
-from fastnn.ops.tensor import Rows, Shape, Size, at_rows, concrete, count
+from fastnn.ops.tensor import Shape, Size, at_rows, concrete, count
 
 ALIGNMENT = 64
 
@@ -294,6 +294,3 @@ def _stale_reads(plan: Plan) -> Iterator[str]:
     for buffer in (*plan.accumulators, *plan.outputs):
         if buffer.block == "scratch" and not is_whole(buffer):
             yield f"{buffer} is overwritten before the end of the plan"
-
-
-__all__ = ["ALIGNMENT", "CONTROL", "Buffer", "Group", "Plan", "PlanError", "Rows", "Step"]

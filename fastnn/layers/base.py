@@ -124,6 +124,11 @@ class Layer:
                 f"layer {self.name!r}: the initializer of {name!r} made an array of shape "
                 f"{value.shape}, expected {tuple(shape)}"
             )
+        if not np.isfinite(value).all():
+            raise ValueError(
+                f"layer {self.name!r}: the initializer of {name!r} made values that are NaN or "
+                "infinite"
+            )
         variable = Variable(
             value,
             name,

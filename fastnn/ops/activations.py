@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.ops.contract import Node, Op, emit, register
+from fastnn.ops.contract import Node, Op, Spec, emit, register
 from fastnn.ops.tensor import Size, Tensor, count
 
 
@@ -171,6 +171,11 @@ class Softmax(Op):
     name = "softmax"
     outputs = ("softmax",)
     may_alias = {0: (0,)}
+
+    def infer(self, x: Tensor) -> list[Spec]:
+        if x.rank < 2:
+            raise ValueError(f"softmax: {x!r} has no axis of classes beside its rows")
+        return [(x.shape, x.dtype)]
 
     def define(self, x: Any) -> Any:
         with np.errstate(invalid="ignore"):

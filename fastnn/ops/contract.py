@@ -15,6 +15,8 @@ from typing import Any
 from fastnn.ops.tensor import Shape, Size, Tensor
 
 Spec = tuple[Shape, str]  # shape and dtype of one output
+REALS = ("real", "float64")  # float64: accumulators and scales
+ALL_INPUTS = tuple(range(64))
 
 
 class Op:
@@ -30,6 +32,9 @@ class Op:
     inputs, outputs : tuple of str
         Their names, in the order a kernel receives them. A trailing "?" marks an input that can
         be absent (None). The last one can be "*name": any number of inputs.
+    integers : tuple of int
+        Inputs that may hold integers (ids, labels, what is only moved); ALL_INPUTS for all. An op
+        refuses them elsewhere: its kernels compute on real numbers.
     same : dict
         `{output: input}`: the output IS the input, updated in place (optimizers, states).
     may_alias : dict
@@ -49,6 +54,7 @@ class Op:
     tier = "fused"
     inputs: tuple[str, ...] = ("x",)
     outputs: tuple[str, ...] = ("y",)
+    integers: tuple[int, ...] = ()
     same: dict[int, int] = {}
     may_alias: dict[int, tuple[int, ...]] = {}
     view = False
@@ -185,6 +191,12 @@ def emit(
     """
     if isinstance(op, str):
         op = _REGISTRY[op]
+    for i, given in enumerate(inputs):
+        if given is not None and given.dtype not in REALS and i not in op.integers:
+            raise TypeError(
+                f"op {op.name} computes on real numbers, but {given!r} holds {given.dtype}; "
+                "feed it as floats"
+            )
     graph = Graph.current()
     prefix = f"{graph.scope}/" if graph.scope else ""
     outputs: list[Tensor | None] = []

@@ -1,8 +1,8 @@
 """Elementary ops: what a user's own layer, loss or metric is traced into.
 
 Few on purpose. Broadcasting, axes and slices are NumPy's; the rows of the batch stay the first
-axis. Each op's gradient is made of the same ops, so they can be differentiated again. Layers call
-the functions at the end of each block, which accept tensors and Python numbers.
+axis. Each op's gradient is made of other ops, most of them elementary too. Layers call the
+functions at the end of each block, which accept tensors and Python numbers.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.ops.activations import rows_and_width
+from fastnn.ops.activations import rows_and_width, sigmoid
 from fastnn.ops.contract import Node, Op, Spec, emit, register
 from fastnn.ops.elementary import affine
 from fastnn.ops.tensor import Size, Tensor, at_rows, count
@@ -80,12 +80,7 @@ def binary_crossentropy(p: Any, t: Any) -> Any:
     return -t * np.log(p) - (1 - t) * np.log(1 - p)
 
 
-def _sigmoid(z: Any) -> Any:
-    e = np.exp(-np.abs(z))
-    return np.where(z < 0, e, 1) / (1 + e)
-
-
-@elementwise(derivative=lambda z, t: _sigmoid(z) - t)
+@elementwise(derivative=lambda z, t: sigmoid(z) - t)
 def binary_crossentropy_logits(z: Any, t: Any) -> Any:
     """The same with p = sigmoid(z): max(z, 0) - z t + log(1 + exp(-|z|))."""
     return np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
@@ -216,6 +211,7 @@ class SoftmaxCrossentropy(_CrossentropySizes, LossOp):
     """
 
     name = "softmax_crossentropy"
+    integers = (1,)
     inputs = ("z", "t", "weight?")
     outputs = ("sums", "softmax")
     may_alias = {1: (0,)}
@@ -246,6 +242,7 @@ class SoftmaxCrossentropyBackward(_CrossentropySizes, LossGradient):
     """dz = (p sum(t) - t) weight scale; sum(t) is 1 for a distribution."""
 
     name = "softmax_crossentropy_backward"
+    integers = (1,)
 
     def define(self, p: Any, t: Any, weight: Any, scale: Any) -> Any:
         flat = _flat(p)
@@ -259,6 +256,7 @@ class Crossentropy(_CrossentropySizes, LossOp):
     """Cross-entropy of probabilities p (divided by their sum, clipped) and the target."""
 
     name = "crossentropy"
+    integers = (1,)
     gradient = "crossentropy_backward"
 
     def define(self, p: Any, t: Any, weight: Any) -> Any:
@@ -272,6 +270,7 @@ class CrossentropyBackward(_CrossentropySizes, LossGradient):
     """With q = p / sum(p), dq = -t / q where q is not clipped: dp = (dq - sum(dq q)) / sum(p)."""
 
     name = "crossentropy_backward"
+    integers = (1,)
 
     def define(self, p: Any, t: Any, weight: Any, scale: Any) -> Any:
         flat = _flat(p)
@@ -361,6 +360,7 @@ class Count(Op):
     """Adds the rows (or the unmasked rows) of the batch to an accumulator."""
 
     name = "count"
+    integers = (0,)
     inputs = ("x", "mask?")
     outputs = ("rows",)
     storages = {0: "accumulator"}
@@ -382,6 +382,7 @@ class L2Penalty(Op):
     """Adds rows * factor * sum(w^2) and rows to an accumulator: a penalty per batch."""
 
     name = "l2_penalty"
+    integers = (1,)
     inputs = ("w", "x")
     outputs = ("sums",)
     storages = {0: "accumulator"}
@@ -415,6 +416,7 @@ class CategoricalAccuracy(_CrossentropySizes, LossOp):
     """1 where the largest prediction is at the target's class (the first of equal ones)."""
 
     name = "categorical_accuracy"
+    integers = (1,)
     backward = Op.backward
 
     def define(self, p: Any, t: Any, weight: Any) -> Any:
@@ -444,6 +446,7 @@ class ConfusionMatrix(_CrossentropySizes, LossOp):
     """Adds each row's weight to the cell (true class, predicted class)."""
 
     name = "confusion_matrix"
+    integers = (1,)
     backward = Op.backward
 
     def infer(self, p: Tensor, t: Tensor, weight: Tensor | None) -> list[Spec]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.ops.contract import Node, Op, Spec, emit, register
+from fastnn.ops.contract import ALL_INPUTS, Node, Op, Spec, emit, register
 from fastnn.ops.tensor import Rows, Shape, Size, Tensor, at_rows, count
 
 Grads = list["Tensor | None"]
@@ -54,6 +54,7 @@ class Reshape(Op):
     """y = the same bytes under another shape; the rows stay the first axis."""
 
     name = "reshape"
+    integers = (0,)
     tier = "elementary"
     view = True
 
@@ -103,6 +104,7 @@ class Copy(Op):
     """y = x, in memory of its own."""
 
     name = "copy"
+    integers = (0,)
     tier = "elementary"
 
     def define(self, x: Any) -> Any:
@@ -127,6 +129,7 @@ class Broadcast(Op):
     """y = x broadcast to the shape of `like`, whose values are not read."""
 
     name = "broadcast"
+    integers = (0, 1)
     kernel = "copy"
     tier = "elementary"
     inputs = ("x", "like")
@@ -168,6 +171,7 @@ class Transpose(Op):
     """y = x with its axes permuted; the rows stay first."""
 
     name = "transpose"
+    integers = (0,)
     kernel = "copy"
     tier = "elementary"
 
@@ -202,6 +206,7 @@ class Slice(Op):
     """y = x[start:stop, ...]; `slices` holds (start, stop) per axis, None for the whole axis."""
 
     name = "slice"
+    integers = (0,)
     kernel = "copy"
     tier = "elementary"
 
@@ -241,6 +246,7 @@ class Unslice(Op):
     """y = zeros of `shape` with x in the place of a slice: the gradient of a slice."""
 
     name = "unslice"
+    integers = (0,)
     tier = "elementary"
 
     def infer(self, x: Tensor, *, slices: Any, shape: Shape) -> list[Spec]:
@@ -267,6 +273,7 @@ class TakeRows(Op):
     """y = the first rows of a state, as many as the batch has (`like` is not read)."""
 
     name = "take_rows"
+    integers = (0, 1)
     kernel = "copy"
     tier = "elementary"
     inputs = ("state", "like")
@@ -293,6 +300,7 @@ class Concatenate(Op):
     """y = the inputs side by side along `axis` (not the rows)."""
 
     name = "concatenate"
+    integers = ALL_INPUTS
     tier = "elementary"
     inputs = ("*x",)
 
@@ -340,6 +348,7 @@ class Gather(Op):
     """y[i] = table[ids[i]]."""
 
     name = "gather"
+    integers = (1,)
     kernel = "gather_rows"
     tier = "elementary"
     inputs = ("table", "ids")
@@ -370,6 +379,7 @@ class ScatterAdd(Op):
     """y = zeros of `shape`, then y[ids[i]] += x[i]: the gradient of a gather."""
 
     name = "scatter_add"
+    integers = (1,)
     kernel = "scatter_add_rows"
     tier = "elementary"
     inputs = ("x", "ids")
@@ -396,6 +406,7 @@ class Assign(Op):
     """state = x: a layer's state takes a new value (recurrent state, moving statistics)."""
 
     name = "assign"
+    integers = (0, 1)
     tier = "elementary"
     inputs = ("state", "x")
     outputs = ("state",)

@@ -8,12 +8,9 @@ traced; `engine.memory` gives each one its place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from fastnn.ops.contract import Node
 
 Shape = tuple["int | None", ...]
 
@@ -95,7 +92,7 @@ class Tensor:
         self.name = name
         self.storage = storage
         self.variable = variable
-        self.node: Node | None = None  # the op that makes it
+        self.node: Any = None  # the node of the op that makes it
         self.call: Any = None  # the layer call that makes it, in a model's graph
         self.mask: Tensor | None = None
 

@@ -1,4 +1,4 @@
-"""The control record of a group, as fastnn.engine.plan.CONTROL lays it out, and what a kernel is."""
+"""The control record of a group, as fastnn.engine.plan lays it out, and what a kernel is."""
 from libc.stdint cimport int64_t, uint64_t
 
 cdef struct control:

@@ -5,7 +5,7 @@ makes of a plan: addresses and sizes are resolved when it is made, so running a 
 through a pointer. Whole epochs run here without Python, the GIL or an allocation.
 """
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -16,7 +16,11 @@ cdef extern from * nogil:
     #include <time.h>
     static double seconds_now(void) {
         struct timespec now;
+    #ifdef CLOCK_MONOTONIC
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    #else
         timespec_get(&now, TIME_UTC);
+    #endif
         return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     }
     """
@@ -147,7 +151,7 @@ cdef class Program:
         cdef int64_t rows = job.rows, batch_size = job.batch_size, past_epochs = job.past_epochs
         cdef int64_t epoch = job.epoch, epochs = job.epochs, max_epochs = job.max_epochs
         cdef int64_t batch = job.batch, batches = job.batches, max_batches = job.max_batches
-        cdef int64_t opened = 0
+        cdef int64_t opened = 0, kept = len(job.sums)
         cdef bint shuffled = job.shuffle
         cdef double seconds = job.seconds, deadline
         try:
@@ -173,7 +177,7 @@ cdef class Program:
                     batch += 1
                     max_batches -= 1
                     if batch == batches:
-                        memcpy(<double *>sums_view.buf + epoch * self.sum_count, self.sums,
+                        memcpy(<double *>sums_view.buf + epoch % kept * self.sum_count, self.sums,
                                self.sum_count * sizeof(double))
                         batch = 0
                         epoch += 1

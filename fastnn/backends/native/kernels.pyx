@@ -11,7 +11,7 @@ the plan was checked before.
 """
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
-from fastnn.backends.native.control cimport control, kernel
+from fastnn.backends.native.control cimport control
 
 ctypedef fused real:
     float
@@ -66,7 +66,9 @@ def addresses():
     both("linear_dw", <size_t>linear_dw[float], <size_t>linear_dw[double])
     both("matmul", <size_t>matmul[float], <size_t>matmul[double])
     both("activation", <size_t>activation[float], <size_t>activation[double])
-    both("activation_backward", <size_t>activation_backward[float], <size_t>activation_backward[double])
+    both("activation_backward",
+         <size_t>activation_backward[float],
+         <size_t>activation_backward[double])
     both("unary", <size_t>unary[float], <size_t>unary[double])
     both("softmax", <size_t>softmax[float], <size_t>softmax[double])
     both("softmax_backward", <size_t>softmax_backward[float], <size_t>softmax_backward[double])
@@ -81,17 +83,29 @@ def addresses():
     both("unslice", <size_t>unslice[float], <size_t>unslice[double])
     both("assign", <size_t>assign[float], <size_t>assign[double])
     both("elementwise_loss", <size_t>elementwise_loss[float], <size_t>elementwise_loss[double])
-    both("elementwise_loss_backward", <size_t>elementwise_loss_backward[float], <size_t>elementwise_loss_backward[double])
-    both("softmax_crossentropy", <size_t>softmax_crossentropy[float], <size_t>softmax_crossentropy[double])
-    both("softmax_crossentropy_backward", <size_t>softmax_crossentropy_backward[float], <size_t>softmax_crossentropy_backward[double])
+    both("elementwise_loss_backward",
+         <size_t>elementwise_loss_backward[float],
+         <size_t>elementwise_loss_backward[double])
+    both("softmax_crossentropy",
+         <size_t>softmax_crossentropy[float],
+         <size_t>softmax_crossentropy[double])
+    both("softmax_crossentropy_backward",
+         <size_t>softmax_crossentropy_backward[float],
+         <size_t>softmax_crossentropy_backward[double])
     both("crossentropy", <size_t>crossentropy[float], <size_t>crossentropy[double])
-    both("crossentropy_backward", <size_t>crossentropy_backward[float], <size_t>crossentropy_backward[double])
+    both("crossentropy_backward",
+         <size_t>crossentropy_backward[float],
+         <size_t>crossentropy_backward[double])
     both("weighted_sum", <size_t>weighted_sum[float], <size_t>weighted_sum[double])
-    both("weighted_sum_backward", <size_t>weighted_sum_backward[float], <size_t>weighted_sum_backward[double])
+    both("weighted_sum_backward",
+         <size_t>weighted_sum_backward[float],
+         <size_t>weighted_sum_backward[double])
     both("loss_scale", <size_t>loss_scale[float], <size_t>loss_scale[double])
     both("count", <size_t>count[float], <size_t>count[double])
     both("l2_penalty", <size_t>l2_penalty[float], <size_t>l2_penalty[double])
-    both("categorical_accuracy", <size_t>categorical_accuracy[float], <size_t>categorical_accuracy[double])
+    both("categorical_accuracy",
+         <size_t>categorical_accuracy[float],
+         <size_t>categorical_accuracy[double])
     both("binary_accuracy", <size_t>binary_accuracy[float], <size_t>binary_accuracy[double])
     both("confusion_matrix", <size_t>confusion_matrix[float], <size_t>confusion_matrix[double])
     both("sgd", <size_t>sgd[float], <size_t>sgd[double])

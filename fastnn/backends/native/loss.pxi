@@ -72,7 +72,7 @@ cdef void elementwise_loss(real **p, const int64_t *n, const double *c) noexcept
 
 
 cdef void elementwise_loss_backward(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """p = [dp (rows, width), prediction, target, weight, scale], n = [rows, width, function, add]."""
+    """p = [dp (rows, width), prediction, target, weight, scale], n = [.., function, add]."""
     cdef real *dp = p[0]
     cdef const real *x = p[1]
     cdef const real *t = p[2]
