@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import config
-from fastnn.utils import choose, number
+from fastnn.utils import choose, number, resolve
 
 Shape = tuple[int, ...]
 
@@ -179,11 +179,6 @@ def get(identifier: Any) -> Initializer:
     ValueError
         The name is unknown; the message lists the choices.
     """
-    if isinstance(identifier, type) and issubclass(identifier, Initializer):
-        return identifier()
-    if callable(identifier):
+    if callable(identifier) and not isinstance(identifier, type):
         return identifier
-    by_class = {cls.__name__: cls for cls in _CLASSES.values()}
-    if isinstance(identifier, str) and identifier in by_class:
-        return by_class[identifier]()
-    return choose("initializer", identifier, _CLASSES)()
+    return resolve("initializer", identifier, Initializer, _CLASSES)

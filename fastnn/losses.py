@@ -11,7 +11,7 @@ from typing import Any
 
 from fastnn.ops.contract import emit
 from fastnn.ops.tensor import Tensor, at_rows, count
-from fastnn.utils import choose, snake_case
+from fastnn.utils import resolve, snake_case
 
 
 class Loss:
@@ -89,7 +89,30 @@ def _made_by(tensor: Tensor, op: str, **attrs: Any) -> Tensor | None:
     return node.inputs[0]
 
 
-class BinaryCrossentropy(Loss):
+class _Crossentropy(Loss):
+    """What the cross-entropies share: probabilities as targets, and logits instead of outputs."""
+
+    bounded = True
+
+    def __init__(
+        self, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if label_smoothing:
+            raise ValueError(f"{self.name}: label_smoothing={label_smoothing!r} is not supported")
+        self.from_logits = bool(from_logits)
+
+    def check(self, y_pred: Tensor) -> None:
+        node = y_pred.node
+        made = node.attrs.get("activation", node.op.name) if node is not None else None
+        if self.from_logits and made in ("softmax", "sigmoid"):
+            raise ValueError(
+                f"loss {self.name!r} has from_logits=True, but the output went through {made}; "
+                "remove that activation or set from_logits=False"
+            )
+
+
+class BinaryCrossentropy(_Crossentropy):
     """mean(-t log p - (1 - t) log(1 - p)), p clipped to [1e-7, 1 - 1e-7].
 
     Parameters
@@ -100,18 +123,6 @@ class BinaryCrossentropy(Loss):
         Other values are not supported.
     """
 
-    bounded = True
-
-    def __init__(
-        self, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.from_logits = _settings(self, from_logits, label_smoothing)
-
-    def check(self, y_pred: Tensor) -> None:
-        if self.from_logits:
-            _refuse_probabilities(self, y_pred)
-
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         z = y_pred if self.from_logits else _made_by(y_pred, "activation", activation="sigmoid")
         function = "binary_crossentropy" if z is None else "binary_crossentropy_logits"
@@ -119,7 +130,7 @@ class BinaryCrossentropy(Loss):
         return emit("elementwise_loss", p, y_true, weight, function=function)
 
 
-class CategoricalCrossentropy(Loss):
+class CategoricalCrossentropy(_Crossentropy):
     """-sum(t log p) over the last axis, mean over rows; y_true is one-hot or a distribution.
 
     Parameters
@@ -130,26 +141,17 @@ class CategoricalCrossentropy(Loss):
         Other values are not supported.
     """
 
-    bounded = True
-
-    def __init__(
-        self, from_logits: bool = False, label_smoothing: float = 0.0, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        self.from_logits = _settings(self, from_logits, label_smoothing)
-
     def elements(self, y_pred: Tensor) -> int:
         return at_rows(count(y_pred.shape[:-1]), 1)
 
     def check(self, y_pred: Tensor) -> None:
+        super().check(y_pred)
         classes = y_pred.shape[-1]
         if y_pred.rank < 2 or (classes or 0) < 2:
             raise ValueError(
                 f"loss {self.name!r} needs at least 2 classes, but the output has shape "
                 f"{y_pred.shape}; use binary_crossentropy for one output"
             )
-        if self.from_logits:
-            _refuse_probabilities(self, y_pred)
 
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         z = y_pred if self.from_logits else _made_by(y_pred, "softmax")
@@ -176,27 +178,13 @@ class SparseCategoricalCrossentropy(CategoricalCrossentropy):
             raise ValueError(f"{self.name}: ignore_class={ignore_class!r} is not supported")
 
 
-def _settings(loss: Loss, from_logits: bool, label_smoothing: float) -> bool:
-    if label_smoothing:
-        raise ValueError(f"{loss.name}: label_smoothing={label_smoothing!r} is not supported")
-    return bool(from_logits)
-
-
-def _refuse_probabilities(loss: Loss, y_pred: Tensor) -> None:
-    node = y_pred.node
-    made = node.attrs.get("activation", node.op.name) if node is not None else None
-    if made in ("softmax", "sigmoid"):
-        raise ValueError(
-            f"loss {loss.name!r} has from_logits=True, but the output went through {made}; "
-            "remove that activation or set from_logits=False"
-        )
-
-
 _CLASSES: dict[str, type[Loss]] = {
     "mean_squared_error": MeanSquaredError,
     "mse": MeanSquaredError,
+    "MSE": MeanSquaredError,
     "mean_absolute_error": MeanAbsoluteError,
     "mae": MeanAbsoluteError,
+    "MAE": MeanAbsoluteError,
     "binary_crossentropy": BinaryCrossentropy,
     "bce": BinaryCrossentropy,
     "categorical_crossentropy": CategoricalCrossentropy,
@@ -212,12 +200,4 @@ def get(identifier: Any) -> Loss:
     ValueError
         The name is unknown; the message lists the choices.
     """
-    if isinstance(identifier, Loss):
-        return identifier
-    if isinstance(identifier, type) and issubclass(identifier, Loss):
-        return identifier()
-    names = {**_CLASSES, "MSE": MeanSquaredError, "MAE": MeanAbsoluteError}
-    names |= {cls.__name__: cls for cls in _CLASSES.values()}
-    if isinstance(identifier, str) and identifier in names:
-        return names[identifier]()
-    return choose("loss", identifier, _CLASSES)()
+    return resolve("loss", identifier, Loss, _CLASSES)

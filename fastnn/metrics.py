@@ -13,7 +13,7 @@ import numpy as np
 from fastnn import losses
 from fastnn.ops.contract import emit
 from fastnn.ops.tensor import Tensor, at_rows, count
-from fastnn.utils import choose, number, snake_case
+from fastnn.utils import number, resolve, snake_case
 
 
 class Metric:
@@ -163,8 +163,10 @@ _CLASSES: dict[str, type[Metric]] = {
     "sparse_categorical_accuracy": SparseCategoricalAccuracy,
     "mean_squared_error": MeanSquaredError,
     "mse": MeanSquaredError,
+    "MSE": MeanSquaredError,
     "mean_absolute_error": MeanAbsoluteError,
     "mae": MeanAbsoluteError,
+    "MAE": MeanAbsoluteError,
     "confusion_matrix": ConfusionMatrix,
 }
 
@@ -177,11 +179,6 @@ def get(identifier: Any) -> Metric:
     ValueError
         The name is unknown; the message lists the choices.
     """
-    if isinstance(identifier, Metric):
-        return identifier
-    if isinstance(identifier, type) and issubclass(identifier, Metric):
-        return identifier()
-    names = {**_CLASSES, "MSE": MeanSquaredError, "MAE": MeanAbsoluteError}
-    if isinstance(identifier, str) and identifier in names:
-        return names[identifier](name=identifier)
-    return choose("metric", identifier, _CLASSES)()
+    if isinstance(identifier, str) and identifier in _CLASSES:
+        return _CLASSES[identifier](name=identifier)
+    return resolve("metric", identifier, Metric, _CLASSES)

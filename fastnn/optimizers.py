@@ -13,7 +13,7 @@ from typing import Any
 
 from fastnn.ops.contract import emit
 from fastnn.ops.tensor import Tensor
-from fastnn.utils import choose, number, snake_case
+from fastnn.utils import number, resolve, snake_case
 
 Slot = Callable[[str], Tensor]
 
@@ -205,11 +205,4 @@ def get(identifier: Any) -> Optimizer:
     ValueError
         The name is unknown; the message lists the choices.
     """
-    if isinstance(identifier, Optimizer):
-        return identifier
-    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
-        return identifier()
-    name = identifier.lower() if isinstance(identifier, str) else identifier
-    if name in _CLASSES:
-        return _CLASSES[name]()
-    return choose("optimizer", identifier, _CLASSES)()
+    return resolve("optimizer", identifier, Optimizer, _CLASSES)

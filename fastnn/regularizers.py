@@ -6,7 +6,7 @@ from typing import Any
 
 from fastnn.ops.contract import emit
 from fastnn.ops.tensor import Tensor
-from fastnn.utils import choose, number
+from fastnn.utils import number, resolve
 
 
 class Regularizer:
@@ -45,6 +45,6 @@ def get(identifier: Any) -> Regularizer | None:
     ValueError
         The name is unknown; the message lists the choices.
     """
-    if identifier is None or isinstance(identifier, Regularizer):
-        return identifier
-    return choose("regularizer", identifier, {"l2": L2, "L2": L2})()
+    if identifier is None:
+        return None
+    return resolve("regularizer", identifier, Regularizer, {"l2": L2})

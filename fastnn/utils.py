@@ -1,4 +1,4 @@
-"""Small helpers under Keras' names."""
+"""Keras' `utils`, and small helpers that several files of fastnn share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from fastnn.config import set_random_seed
 
-__all__ = ["choose", "set_random_seed", "snake_case"]
+__all__ = ["set_random_seed"]
 
 T = TypeVar("T")
 
@@ -19,6 +19,18 @@ def choose(kind: str, name: Any, choices: Mapping[str, T]) -> T:
     if isinstance(name, str) and name in choices:
         return choices[name]
     raise ValueError(f"unknown {kind} {name!r}; choose one of: {', '.join(sorted(choices))}")
+
+
+def resolve(kind: str, identifier: Any, base: type[T], names: Mapping[str, type[T]]) -> T:
+    """The object for an object of type `base`, a class, or a name (that of a class included)."""
+    if isinstance(identifier, base):
+        return identifier
+    if isinstance(identifier, type) and issubclass(identifier, base):
+        return identifier()
+    classes = {cls.__name__: cls for cls in names.values()}
+    if isinstance(identifier, str) and identifier in classes:
+        return classes[identifier]()
+    return choose(kind, identifier, names)()
 
 
 def number(what: str, value: Any, low: float = -math.inf, below: float = math.inf) -> float:
