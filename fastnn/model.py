@@ -255,7 +255,8 @@ class Sequential(Model):
     def __init__(self, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(name=name, trainable=trainable)
         for layer in as_list(layers):
-            self.add(layer)
+            self._append(layer)
+        self._build_chain()
 
     def add(self, layer: Any) -> None:
         """Append a layer.
@@ -265,6 +266,10 @@ class Sequential(Model):
         TypeError
             It is not a layer (or the result of `Input`).
         """
+        self._append(layer)
+        self._build_chain()
+
+    def _append(self, layer: Any) -> None:
         if isinstance(layer, Tensor) and layer.call is not None:
             layer = layer.call.layer  # Input(...) returns a tensor
         if not isinstance(layer, Layer):
@@ -280,21 +285,21 @@ class Sequential(Model):
                 "Model(inputs, outputs) to share its weights"
             )
         self._layers = [*self._layers, layer]
+
+    def _build_chain(self) -> None:
+        """Make the graph anew, if the first layer tells the shape of the input."""
         _name_apart(self._layers)
         self.calls, self.outputs, self.inputs, self.built = [], [], [], False
         self._outputs_changed()
-        first = self._layers[0]
-        if first.batch_shape is not None and (self.layers or not isinstance(first, InputLayer)):
-            self._chain(first.batch_shape)
+        if self.layers and self._layers[0].batch_shape is not None:
+            self._chain(self._layers[0].batch_shape)
 
     def pop(self) -> Layer:
         """Remove the last layer and return it."""
         if not self.layers:
             raise ValueError("Sequential.pop: there are no layers")
-        *rest, last = self._layers
-        self._layers = []
-        for layer in rest:
-            self.add(layer)
+        *self._layers, last = self._layers
+        self._build_chain()
         return last
 
     def build(self, input_shape: Any = None) -> None:
@@ -318,9 +323,9 @@ class Sequential(Model):
         start = x
         for layer in self.layers:
             x = layer(x)
-        names = self._layers
+        listed = self._layers  # without the Input that was made here
         self._set_graph([start], [x])
-        self._layers = names
+        self._layers = listed
 
 
 def _shape_text(shape: Shape) -> str:
@@ -330,24 +335,24 @@ def _shape_text(shape: Shape) -> str:
 def _calls_between(inputs: list[Tensor], outputs: list[Tensor]) -> list[Call]:
     """The calls that lead from inputs to outputs, in running order."""
     ordered: list[Call] = []
-    done: set[int] = set()
+    done: set[Call] = set()
     known = set(inputs)
-
-    def visit(tensor: Tensor) -> None:
+    waiting = [(tensor, False) for tensor in reversed(outputs)]
+    while waiting:  # depth first, by hand: a network can be deeper than Python's stack
+        tensor, inputs_done = waiting.pop()
         call = tensor.call
-        if tensor in known or id(call) in done:
-            return
+        if tensor in known or call in done:
+            continue
         if isinstance(call.layer, InputLayer):
             raise ValueError(
                 f"Model: an output depends on {tensor!r}, which is not among the inputs"
             )
-        done.add(id(call))
-        for given in call.inputs:
-            visit(given)
-        ordered.append(call)
-
-    for tensor in outputs:
-        visit(tensor)
+        if inputs_done:
+            done.add(call)
+            ordered.append(call)
+        else:
+            waiting.append((tensor, True))
+            waiting += [(given, False) for given in reversed(call.inputs)]
     return ordered
 
 

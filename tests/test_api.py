@@ -1784,3 +1784,14 @@ def test_more_epochs_than_one_call_of_the_executor_keeps(backend, monkeypatch):
     monkeypatch.setattr(training, "EPOCHS_AT_ONCE", 3)
     assert losses() == at_once
     assert len(at_once) == 10
+
+
+def test_a_network_deeper_than_pythons_stack(backend):
+    depth = 1200
+    model = Sequential([Activation("linear", input_shape=(3,)) for _ in range(depth)])
+    model.add(Dense(1))
+    model.compile("sgd", "mse")
+    assert len(model.layers) == depth + 1
+    model.fit(X[:, :3], Y[:, :1], epochs=1, verbose=0)
+    expected = X[:, :3] @ model.get_weights()[0] + model.get_weights()[1]
+    np.testing.assert_allclose(model.predict(X[:, :3]), expected, rtol=1e-5, atol=1e-6)

@@ -151,10 +151,10 @@ class Layer:
     @property
     def variables(self) -> list[Variable]:
         """All weights, those of layers inside included: parameters and states."""
-        found = list(self._variables)
+        found = dict.fromkeys(self._variables)
         for layer in self.sublayers():
-            found += [v for v in layer.variables if v not in found]
-        return found
+            found.update(dict.fromkeys(layer.variables))
+        return list(found)
 
     weights = variables
 
@@ -163,10 +163,10 @@ class Layer:
         """The parameters that training changes."""
         if not self.trainable:
             return []
-        found = [v for v in self._variables if v.trainable]
+        found = dict.fromkeys(v for v in self._variables if v.trainable)
         for layer in self.sublayers():
-            found += [v for v in layer.trainable_variables if v not in found]
-        return found
+            found.update(dict.fromkeys(layer.trainable_variables))
+        return list(found)
 
     trainable_weights = trainable_variables
 
