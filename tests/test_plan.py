@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import fastnn.engine
 from fastnn import Input, Model, Sequential, backends, layers, ops, optimizers
+from fastnn.backends import Job
 from fastnn.engine.build import Program, Section, build
 from fastnn.engine.memory import zeros
 from fastnn.engine.plan import Buffer, Group, PlanError
@@ -303,6 +304,30 @@ def test_random_graphs_are_valid_and_right(case):
     for mine in slopes.values():
         for got, wanted in zip(mine, slopes["reference"], strict=True):
             np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", backends.available())
+def test_arrays_that_do_not_fit_the_feeds_never_reach_a_kernel(name):
+    model = hello()[0]
+    machine = backends.get(name)(plan_of(hello), model.store.block)
+    x = np.zeros((6, 1), np.float32)
+    for feeds, message in (
+        ([x], "1 arrays, the plan has 2 feeds"),
+        (
+            [x, x[:5]],
+            r"feed dense/target\[rows,1\] needs a contiguous float32 array of shape \(6, 1\)",
+        ),
+        ([x, x.astype(float)], "got float64"),
+        ([x, np.zeros((12, 1), np.float32)[::2]], "contiguous"),
+        ([np.zeros((7, 1), np.float32)] * 2, "7 rows in a batch, the plan has room for 6"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            machine.gradients(feeds)
+    job = Job([np.zeros((9, 1), np.float32)] * 2, 9, 8, 1, False, np.zeros((1, 3)))
+    with pytest.raises(ValueError, match="8 rows in a batch"):
+        machine.train(job)
+    with pytest.raises(ValueError, match="needs a contiguous"):
+        machine.predict([x, x], 5, [])
 
 
 def test_memory_is_shared_by_what_does_not_live_at_the_same_time():

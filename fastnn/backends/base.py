@@ -8,6 +8,7 @@ for every step, so a gap is an error that names op and executor, never a slow pa
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -74,7 +75,7 @@ class Job:
         return -(-self.rows // self.batch_size)
 
 
-class Executor:
+class Executor(ABC):
     """Runs one plan. Subclasses implement the five entries.
 
     Parameters
@@ -121,9 +122,9 @@ class Executor:
         self.lock = threading.RLock()  # one call at a time: the scratch block is shared
 
     @classmethod
+    @abstractmethod
     def has(cls, op: Op) -> bool:
         """Whether it can run an op."""
-        raise NotImplementedError
 
     @property
     def gradient(self) -> np.ndarray:
@@ -135,6 +136,26 @@ class Executor:
         """A live view of a planned buffer, with `rows` rows (its capacity by default)."""
         return buffer.view(self.blocks[buffer.block], self.plan.capacity if rows is None else rows)
 
+    def check(self, feeds: Sequence[np.ndarray], rows: int, at_once: int = 0) -> None:
+        """Refuse arrays that do not fit the plan's feeds: an executor reads them unchecked.
+
+        `at_once` is the length of a batch; it must not exceed the plan's capacity.
+        """
+        if at_once > self.plan.capacity:
+            raise ValueError(
+                f"{at_once} rows in a batch, the plan has room for {self.plan.capacity}"
+            )
+        if len(feeds) != len(self.plan.feeds):
+            raise ValueError(f"{len(feeds)} arrays, the plan has {len(self.plan.feeds)} feeds")
+        for array, buffer in zip(feeds, self.plan.feeds, strict=True):
+            wanted = (rows, *buffer.shape[1:])
+            if array.shape != wanted or array.dtype != buffer.dtype or not array.flags.c_contiguous:
+                raise ValueError(
+                    f"feed {buffer} needs a contiguous {buffer.dtype} array of shape {wanted}, "
+                    f"got {array.dtype} of shape {array.shape}"
+                )
+
+    @abstractmethod
     def gradients(
         self,
         feeds: Sequence[np.ndarray],
@@ -158,22 +179,21 @@ class Executor:
         ndarray of float64
             The accumulators of this batch; gradients are in the TRAINING block.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def update(self, *, group: int = 0) -> None:
         """Apply the optimizer of a group to the gradients in the TRAINING block."""
-        raise NotImplementedError
 
+    @abstractmethod
     def train(self, job: Job) -> None:
         """Carry on with a job until it is done or one of its limits is reached."""
-        raise NotImplementedError
 
+    @abstractmethod
     def evaluate(self, feeds: Sequence[np.ndarray], rows: int) -> np.ndarray:
         """The accumulators over all rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def predict(
         self, feeds: Sequence[np.ndarray], rows: int, outputs: Sequence[np.ndarray]
     ) -> None:
         """Fill `outputs`, one array of `rows` rows per output of the plan."""
-        raise NotImplementedError

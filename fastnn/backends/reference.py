@@ -37,6 +37,7 @@ class ReferenceExecutor(Executor):
     ) -> np.ndarray:
         with self.lock:
             rows = len(feeds[0]) if feeds else self.plan.capacity
+            self.check(feeds, rows, rows)
             self.accumulators[:] = 0
             self._gather(feeds, slice(0, rows))
             self._begin_batch(batch_rows or rows, first_row)
@@ -49,6 +50,7 @@ class ReferenceExecutor(Executor):
             self.control[group]["iteration"] += 1
 
     def train(self, job: Job) -> None:
+        self.check(job.feeds, job.rows, min(job.batch_size, job.rows))
         deadline = time.monotonic() + job.seconds
         batches = epochs = 0
         with self.lock:
@@ -89,6 +91,7 @@ class ReferenceExecutor(Executor):
                 self.control[number]["iteration"] += 1
 
     def evaluate(self, feeds: Sequence[np.ndarray], rows: int) -> np.ndarray:
+        self.check(feeds, rows)
         with self.lock:
             self.accumulators[:] = 0
             for start in range(0, rows, self.plan.capacity):
@@ -98,6 +101,7 @@ class ReferenceExecutor(Executor):
     def predict(
         self, feeds: Sequence[np.ndarray], rows: int, outputs: Sequence[np.ndarray]
     ) -> None:
+        self.check(feeds, rows)
         with self.lock:
             for start in range(0, rows, self.plan.capacity):
                 stop = min(start + self.plan.capacity, rows)

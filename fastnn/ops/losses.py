@@ -1,4 +1,4 @@
-"""Losses, metrics and penalties as ops.
+"""Losses and penalties as ops (metrics that are no losses: metrics.py).
 
 A loss adds two float64 numbers to its accumulator: the sum over rows of `weight * loss` and the
 sum of the weights; with no weights every row weighs 1. A row's loss is the SUM over its elements.
@@ -89,16 +89,16 @@ def binary_crossentropy_logits(z: Any, t: Any) -> Any:
 # --- what every loss op shares -------------------------------------------------------------------
 
 
-def _sums(loss: Any, weight: Any) -> Any:
+def sums_of(loss: Any, weight: Any) -> Any:
     """The accumulator of a loss: (sum of weight * loss, sum of weights), loss is (rows,)."""
     loss = loss.astype(np.float64)
     if weight is None:
         return np.array([loss.sum(), loss.size])
-    weight = _spread(weight, loss.size).astype(np.float64)
+    weight = spread(weight, loss.size).astype(np.float64)
     return np.array([(weight * loss).sum(), weight.sum()])
 
 
-def _spread(weight: Any, rows: int) -> Any:
+def spread(weight: Any, rows: int) -> Any:
     """One weight per row of a matrix, from one per batch row or per position."""
     return np.repeat(weight.reshape(-1), rows // max(weight.size, 1))
 
@@ -107,24 +107,18 @@ def _per_row(weight: Any, scale: Any, rows: int, dtype: Any) -> Any:
     """What each row's derivative is multiplied by, (rows, 1) or a scalar."""
     if weight is None:
         return dtype.type(scale[0])
-    return _spread(weight, rows)[:, None] * dtype.type(scale[0])
+    return spread(weight, rows)[:, None] * dtype.type(scale[0])
 
 
-class LossOp(Op):
-    """Base of the loss ops: (p, t, weight) -> accumulator, and the sizes all of them share."""
+class Accumulating(Op):
+    """Base of losses and metrics: (p, t, weight) -> an accumulator."""
 
     inputs = ("p", "t", "weight?")
     outputs = ("sums",)
     storages = {0: "accumulator"}
-    gradient = ""
 
     def infer(self, p: Tensor, t: Tensor, weight: Tensor | None, **attrs: Any) -> list[Spec]:
         return [((2,), "float64")]
-
-    def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
-        p, t, weight = node.inputs
-        dp = emit(self.gradient, p, t, weight, grads[0], **node.attrs)
-        return [dp, None, None]
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
         p, t, weight = node.inputs[:3]
@@ -134,13 +128,24 @@ class LossOp(Op):
         return (rows, width) if function is None else (rows, width, function)
 
 
+class LossOp(Accumulating):
+    """Base of the losses; `gradient` names the op that gives dp."""
+
+    gradient = ""
+
+    def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
+        p, t, weight = node.inputs
+        dp = emit(self.gradient, p, t, weight, grads[0], **node.attrs)
+        return [dp, None, None]
+
+
 class LossGradient(Op):
     """Base of their gradients: (p, t, weight, scale) -> dp."""
 
     inputs = ("p", "t", "weight?", "scale")
     outputs = ("dp",)
     may_alias = {0: (0,)}
-    sizes = LossOp.sizes
+    sizes = Accumulating.sizes
 
 
 def _weighed_rows(p: Tensor, weight: Tensor | None) -> tuple[Size, int]:
@@ -159,7 +164,7 @@ class ElementwiseLossOp(LossOp):
     def define(self, p: Any, t: Any, weight: Any, *, function: str) -> Any:
         lead = p.shape[:1] if weight is None else weight.shape
         loss = LOSSES[function].formula(p, t.reshape(p.shape)).astype(np.float64)
-        return _sums(loss.reshape(*lead, -1).sum(axis=-1).reshape(-1), weight)
+        return sums_of(loss.reshape(*lead, -1).sum(axis=-1).reshape(-1), weight)
 
 
 @register
@@ -190,11 +195,14 @@ def _target(t: Any, p: Any) -> Any:
     return t.reshape(p.shape)
 
 
-def _flat(p: Any) -> Any:
+def flat_matrix(p: Any) -> Any:
+    """p with all axes but the last one merged."""
     return p.reshape(-1, p.shape[-1])
 
 
-class _CrossentropySizes(Op):
+class MatrixSizes(Op):
+    """The sizes of ops that look at p as a matrix of rows and classes."""
+
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
         p, t, weight = node.inputs[:3]
         assert p is not None and t is not None
@@ -204,7 +212,7 @@ class _CrossentropySizes(Op):
 
 
 @register
-class SoftmaxCrossentropy(_CrossentropySizes, LossOp):
+class SoftmaxCrossentropy(MatrixSizes, LossOp):
     """Cross-entropy of softmax(z) and the target, from the logits; also gives p = softmax(z).
 
     sum_c t_c (log(sum(exp(z))) - z_c) with z shifted by its largest element.
@@ -220,13 +228,13 @@ class SoftmaxCrossentropy(_CrossentropySizes, LossOp):
         return [((2,), "float64"), (z.shape, "real")]
 
     def define(self, z: Any, t: Any, weight: Any) -> Any:
-        flat = _flat(z)
+        flat = flat_matrix(z)
         shifted = flat - flat.max(axis=-1, keepdims=True)
         e = np.exp(shifted)
         total = e.sum(axis=-1, keepdims=True)
         target = _target(t, flat)
         terms = np.where(target == 0, 0, target * (np.log(total) - shifted))
-        return _sums(terms.sum(axis=-1), weight), (e / total).reshape(z.shape)
+        return sums_of(terms.sum(axis=-1), weight), (e / total).reshape(z.shape)
 
     def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
         scale, dp = grads
@@ -238,21 +246,21 @@ class SoftmaxCrossentropy(_CrossentropySizes, LossOp):
 
 
 @register
-class SoftmaxCrossentropyBackward(_CrossentropySizes, LossGradient):
+class SoftmaxCrossentropyBackward(MatrixSizes, LossGradient):
     """dz = (p sum(t) - t) weight scale; sum(t) is 1 for a distribution."""
 
     name = "softmax_crossentropy_backward"
     integers = (1,)
 
     def define(self, p: Any, t: Any, weight: Any, scale: Any) -> Any:
-        flat = _flat(p)
+        flat = flat_matrix(p)
         target = _target(t, flat)
         slope = flat * target.sum(axis=-1, keepdims=True) - target
         return (slope * _per_row(weight, scale, len(flat), p.dtype)).reshape(p.shape)
 
 
 @register
-class Crossentropy(_CrossentropySizes, LossOp):
+class Crossentropy(MatrixSizes, LossOp):
     """Cross-entropy of probabilities p (divided by their sum, clipped) and the target."""
 
     name = "crossentropy"
@@ -260,20 +268,20 @@ class Crossentropy(_CrossentropySizes, LossOp):
     gradient = "crossentropy_backward"
 
     def define(self, p: Any, t: Any, weight: Any) -> Any:
-        flat = _flat(p)
+        flat = flat_matrix(p)
         q = _clipped(flat / flat.sum(axis=-1, keepdims=True))
-        return _sums(-(_target(t, flat) * np.log(q)).sum(axis=-1), weight)
+        return sums_of(-(_target(t, flat) * np.log(q)).sum(axis=-1), weight)
 
 
 @register
-class CrossentropyBackward(_CrossentropySizes, LossGradient):
+class CrossentropyBackward(MatrixSizes, LossGradient):
     """With q = p / sum(p), dq = -t / q where q is not clipped: dp = (dq - sum(dq q)) / sum(p)."""
 
     name = "crossentropy_backward"
     integers = (1,)
 
     def define(self, p: Any, t: Any, weight: Any, scale: Any) -> Any:
-        flat = _flat(p)
+        flat = flat_matrix(p)
         total = flat.sum(axis=-1, keepdims=True)
         q = flat / total
         dq = np.where(_inside(q), -_target(t, flat) / _clipped(q), 0).astype(p.dtype)
@@ -296,7 +304,7 @@ class WeightedSum(LossOp):
 
     def define(self, values: Any, weight: Any) -> Any:
         lead = values.shape[:1] if weight is None else weight.shape
-        return _sums(values.astype(np.float64).reshape(*lead, -1).sum(-1).reshape(-1), weight)
+        return sums_of(values.astype(np.float64).reshape(*lead, -1).sum(-1).reshape(-1), weight)
 
     def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
         values, weight = node.inputs
@@ -406,57 +414,3 @@ class L2Penalty(Op):
 
     def constants(self, node: Node) -> tuple[float, ...]:
         return (node.attrs["factor"],)
-
-
-# --- metrics that are no losses ------------------------------------------------------------------
-
-
-@register
-class CategoricalAccuracy(_CrossentropySizes, LossOp):
-    """1 where the largest prediction is at the target's class (the first of equal ones)."""
-
-    name = "categorical_accuracy"
-    integers = (1,)
-    backward = Op.backward
-
-    def define(self, p: Any, t: Any, weight: Any) -> Any:
-        flat = _flat(p)
-        label = t.reshape(-1) if t.dtype.kind in "iu" else t.reshape(flat.shape).argmax(-1)
-        return _sums((flat.argmax(axis=-1) == label).astype(np.float64), weight)
-
-
-@register
-class BinaryAccuracy(LossOp):
-    """Per element, 1 where (p > threshold) equals the target; a row's value is the sum."""
-
-    name = "binary_accuracy"
-    backward = Op.backward
-
-    def define(self, p: Any, t: Any, weight: Any, *, threshold: float) -> Any:
-        lead = p.shape[:1] if weight is None else weight.shape
-        right = (p > p.dtype.type(threshold)) == t.reshape(p.shape)
-        return _sums(right.reshape(*lead, -1).sum(-1).reshape(-1).astype(np.float64), weight)
-
-    def constants(self, node: Node) -> tuple[float, ...]:
-        return (node.attrs["threshold"],)
-
-
-@register
-class ConfusionMatrix(_CrossentropySizes, LossOp):
-    """Adds each row's weight to the cell (true class, predicted class)."""
-
-    name = "confusion_matrix"
-    integers = (1,)
-    backward = Op.backward
-
-    def infer(self, p: Tensor, t: Tensor, weight: Tensor | None) -> list[Spec]:
-        width = p.shape[-1]
-        return [((width, width), "float64")]
-
-    def define(self, p: Any, t: Any, weight: Any) -> Any:
-        flat = _flat(p)
-        label = t.reshape(-1) if t.dtype.kind in "iu" else t.reshape(flat.shape).argmax(-1)
-        cells = np.zeros((flat.shape[1], flat.shape[1]))
-        weights = 1.0 if weight is None else _spread(weight, len(flat))
-        np.add.at(cells, (label, flat.argmax(axis=-1)), weights)
-        return cells

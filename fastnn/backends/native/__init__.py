@@ -149,6 +149,7 @@ class NativeExecutor(Executor):
         batch_rows: int | None = None,
     ) -> np.ndarray:
         rows = len(feeds[0]) if feeds else self.plan.capacity
+        self.check(feeds, rows, rows)
         with self.lock:
             self._program.gradients(feeds, rows, group, first_row, batch_rows or rows)
             return self.accumulators.copy()
@@ -158,10 +159,12 @@ class NativeExecutor(Executor):
             self._program.update(group)
 
     def train(self, job: Job) -> None:
+        self.check(job.feeds, job.rows, min(job.batch_size, job.rows))
         with self.lock:
             self._program.train(job)
 
     def evaluate(self, feeds: Sequence[np.ndarray], rows: int) -> np.ndarray:
+        self.check(feeds, rows)
         with self.lock:
             self._program.forward(feeds, rows, [])
             return self.accumulators.copy()
@@ -169,6 +172,7 @@ class NativeExecutor(Executor):
     def predict(
         self, feeds: Sequence[np.ndarray], rows: int, outputs: Sequence[np.ndarray]
     ) -> None:
+        self.check(feeds, rows)
         with self.lock:
             self._program.forward(feeds, rows, outputs)
 
