@@ -10,6 +10,7 @@ import itertools
 
 import numpy as np
 import pytest
+from api_tools import native_only
 
 from fastnn import Input, Model, Sequential, backends, layers, ops, optimizers, utils
 from fastnn.backends.base import Job
@@ -22,9 +23,6 @@ from fastnn.ops.contract import Graph, Op, emit
 from fastnn.ops.random import draws
 from fastnn.ops.tensor import Tensor, Variable
 
-native_only = pytest.mark.skipif(
-    "native" not in backends.available(), reason="the native executor is not compiled"
-)
 EXECUTORS = [pytest.param("native", marks=native_only), "reference"]
 
 

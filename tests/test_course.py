@@ -5,19 +5,10 @@ import inspect
 import numpy as np
 import pytest
 
-from fastnn import Sequential, backends, layers, utils
+from fastnn import Sequential, layers, utils
 from fastnn.examples import digits, hello, stacked, two_neurons
 
-native_only = pytest.mark.skipif(
-    "native" not in backends.available(), reason="the native executor is not compiled"
-)
-BACKENDS = [pytest.param("native", marks=native_only), "reference"]
-
-
-@pytest.fixture(autouse=True, params=BACKENDS)
-def backend(request, monkeypatch):
-    monkeypatch.setenv("FASTNN_BACKEND", request.param)
-    return request.param
+pytestmark = pytest.mark.usefixtures("backend")
 
 
 def test_hello_world_says_about_19():

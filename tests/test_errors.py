@@ -10,6 +10,7 @@ import pickle
 
 import numpy as np
 import pytest
+from api_tools import native_only
 
 from fastnn import (
     Input,
@@ -954,11 +955,6 @@ def test_set_weights_of_what_is_no_list(weights):
 
 
 # --- executors and plans -------------------------------------------------------------------------
-
-
-native_only = pytest.mark.skipif(
-    "native" not in backends.available(), reason="the native executor is not compiled"
-)
 
 
 class Cube(Op):

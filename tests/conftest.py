@@ -1,0 +1,29 @@
+"""Fixtures: the executor and the float type of a test, and the seed it starts from."""
+
+import pytest
+from api_tools import native_only
+
+from fastnn import (
+    config,
+    utils,
+)
+
+
+@pytest.fixture(params=[pytest.param("native", marks=native_only), "reference"])
+def backend(request, monkeypatch):
+    """The executor that all models of a test use."""
+    monkeypatch.setenv("FASTNN_BACKEND", request.param)
+    return request.param
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    """The float type of all models of a test."""
+    config.set_floatx(request.param)
+    yield request.param
+    config.set_floatx("float32")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    utils.set_random_seed(11)
