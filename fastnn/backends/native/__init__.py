@@ -20,12 +20,7 @@ from fastnn.engine.plan import Buffer, Plan, Step
 from fastnn.ops.contract import Op
 from fastnn.ops.tensor import Rows
 
-# Best first, with the processor features (Linux names) that each needs.
-ISAS = {
-    "v4": ("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
-    "v3": ("avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"),
-    "base": (),
-}
+ISAS = ("v4", "v3", "base")  # best first; setup.py builds them
 
 # Which list of function names a kernel's string sizes are looked up in.
 KINDS = {
@@ -41,22 +36,10 @@ KINDS = {
 }
 
 
-def _supported(isa: str) -> bool:
-    """Whether this processor can run a build."""
-    from numpy._core._multiarray_umath import __cpu_features__ as features
-
-    known = {name.lower(): on for name, on in features.items()}
-    return all(known.get(name, True) for name in ISAS[isa])
-
-
 def isas() -> list[str]:
     """The builds that are installed and run on this processor, the best one first."""
-    found = []
-    for isa in ISAS:
-        spec = importlib.util.find_spec(f"{__name__}.kernels_{isa}")
-        if spec is not None and _supported(isa):
-            found.append(isa)
-    return found
+    installed = [i for i in ISAS if importlib.util.find_spec(f"{__name__}.kernels_{i}")]
+    return [isa for isa in installed if _executor.runs(isa)]
 
 
 def _chosen() -> str:

@@ -26,6 +26,10 @@ cdef extern from * nogil:
     """
     double seconds_now()
 
+cdef extern from "processor.h":
+    int runs_v3()
+    int runs_v4()
+
 cdef enum:
     POINTERS = 24           # of a step at most
     SIZES = 40
@@ -54,6 +58,15 @@ cdef struct output:
     const char *source
     char *target
     int64_t bytes
+
+
+def runs(isa):
+    """Whether this processor runs an ISA build."""
+    if isa == "v4":
+        return bool(runs_v4())
+    if isa == "v3":
+        return bool(runs_v3())
+    return isa == "base"
 
 
 cdef class Program:
