@@ -92,9 +92,14 @@ class History(Callback):
 
     def add(self, epoch: int, logs: dict[str, Any]) -> None:
         """Note the values of one epoch."""
-        self.epoch.append(epoch)
         for key, value in logs.items():
             self.history.setdefault(key, []).append(value)
+        self.epoch.append(epoch)
+
+    def forget_unfinished(self) -> None:
+        """Drop the values of an epoch that `add` was interrupted at."""
+        for values in self.history.values():
+            del values[len(self.epoch) :]
 
 
 class Progress:

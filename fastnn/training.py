@@ -476,21 +476,31 @@ class _Run:
         self.logs: dict[str, Any] = {}  # of the last epoch
 
     def all_epochs(self) -> None:
-        """Run slice by slice until the job is done or the user stops it."""
-        job, executor = self.job, self.executor
+        """Run until the job is done or the user stops it."""
         self.call("on_train_begin", {})
+        try:
+            self.slices()
+        except KeyboardInterrupt:
+            # It can come between any two lines, after a slice that finished epochs: they are
+            # noted as well, so that the history tells what the weights have seen.
+            if self.validate is None:
+                self.history.forget_unfinished()
+                for number in range(len(self.history.epoch), self.job.epoch):
+                    logs = self.results(self.job.sums_of(number))
+                    self.history.add(number + self.first_epoch, logs)
+            raise
+        self.call("on_train_end", self.logs)
+
+    def slices(self) -> None:
+        """Train slice by slice, with hooks and progress between."""
+        job, executor = self.job, self.executor
         while job.epoch < job.epochs and not self.model.stop_training:
             epoch, batch = job.epoch, job.batch
             if batch == 0:
                 self.call("on_epoch_begin", epoch + self.first_epoch, {})
             self.call("on_train_batch_begin", batch, {})
             executor.control["rate"] = self.model.optimizer.learning_rate
-            try:
-                executor.train(job)
-            except KeyboardInterrupt:  # the slice may have finished epochs: they are noted as well
-                for done in range(epoch, job.epoch):
-                    self.history.add(done + self.first_epoch, self.results(job.sums_of(done)))
-                raise
+            executor.train(job)
             if job.max_batches == 1:
                 sums = job.sums_of(epoch) if job.epoch > epoch else executor.accumulators
                 self.call("on_train_batch_end", batch, self.results(sums))
@@ -501,7 +511,6 @@ class _Run:
         if job.batch:  # stopped within an epoch: it ends here
             job.sums_of(job.epoch)[:] = executor.accumulators
             self.finish(job.epoch)
-        self.call("on_train_end", self.logs)
 
     def finish(self, number: int) -> None:
         """Validate, note and show an epoch that has ended."""

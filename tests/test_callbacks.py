@@ -272,6 +272,35 @@ def test_a_real_ctrl_c_in_a_long_native_fit(monkeypatch):
     )
 
 
+@pytest.mark.parametrize("place", ["before the values", "between the values", "after them"])
+def test_ctrl_c_while_a_slice_of_many_epochs_is_noted(backend, monkeypatch, place):
+    """The history then holds every epoch that the weights have seen, once."""
+    one, other = twins("adam", metrics=["mae"])
+    add = callbacks.History.add
+    calls = []
+
+    def interrupted(history, epoch, logs):
+        calls.append(epoch)
+        if len(calls) == 4:
+            if place == "between the values":
+                history.history["loss"].append(logs["loss"])
+            if place == "after them":
+                add(history, epoch, logs)
+            raise KeyboardInterrupt
+        add(history, epoch, logs)
+
+    monkeypatch.setattr(callbacks.History, "add", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        one.fit(X, Y, epochs=9, verbose=0)
+    monkeypatch.undo()
+    epochs = len(one.history.epoch)
+    assert epochs >= 3
+    assert one.history.epoch == list(range(epochs))
+    monkeypatch.setenv("FASTNN_BACKEND", backend)
+    assert one.history.history == other.fit(X, Y, epochs=epochs, verbose=0).history
+    assert_same(one.get_weights(), other.get_weights())
+
+
 # --- threads ---
 
 
