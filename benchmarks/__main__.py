@@ -37,7 +37,7 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
             bufsize=1,
-            env=os.environ | {"FASTNN_NUM_THREADS": count, "OMP_NUM_THREADS": count},
+            env=os.environ | {"OMP_NUM_THREADS": count},
         )
         self.name = f"{peer} on {workload}"
         self.version = self.answer()["version"]

@@ -16,6 +16,8 @@ class FastNN:
     def __init__(self, workload, threads):
         import fastnn
 
+        if threads != fastnn.config.num_threads():
+            raise SystemExit("fastnn runs on one thread so far; use --threads 1")
         self.workload, self.version = workload, fastnn.__version__
         fastnn.utils.set_random_seed(0)
         self.x, self.y = workload.data()

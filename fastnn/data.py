@@ -1,7 +1,7 @@
 """The door: what users pass as x, y and sample_weight becomes arrays that a plan can gather.
 
 Every check on data happens here, before anything is trained, and its message names the argument,
-what was received, what was expected and what to do. Called by `training.py` only.
+what was received, what was expected and what to do. Called by `training.py` and `heads.py`.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class Planner:
         self.scratch = 0
         self._places: dict[Tensor, tuple[str, int]] = {}
         self._roots: dict[Tensor, Tensor] = {}  # a view -> what it looks at
-        self._values: dict[Tensor, int] = {}
+        self._values: dict[Tensor, int] = {}  # numbers for Buffer.value
         self._moved: set[Tensor] = set()  # inputs whose memory an output took over
 
     def nbytes(self, tensor: Tensor) -> int:

@@ -1,7 +1,7 @@
 """Tracing: run a model's layers over symbolic tensors, then add losses, penalties and metrics.
 
 The result is a `Program`, the input of `engine.build`, and a list of `Sum`, which says what each
-accumulator of the plan means. Called by `training.py` once per mode and kind of data.
+accumulator of the plan means. Called by `executors.py` once per mode and kind of data.
 """
 
 from __future__ import annotations
