@@ -1,8 +1,8 @@
 """What every executor is: the five entries, the blocks it works on, and a training job.
 
 `executors.py` makes them, `training.py` calls them. `Executor` holds what does not depend on how a
-step is run; `reference` and `native` fill in the rest. An executor checks at construction that it has a kernel
-for every step, so a gap is an error that names op and executor, never a slow path.
+step is run; `reference` and `native` fill in the rest. An executor checks at construction that it
+has a kernel for every step, so a gap is an error that names op and executor, never a slow path.
 """
 
 from __future__ import annotations
