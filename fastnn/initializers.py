@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from fastnn import config
-from fastnn.utils import choose, number, resolve
+from fastnn.utils import Configurable, choose, number, resolve
 
 Shape = tuple[int, ...]
 
 
-class Initializer:
+class Initializer(Configurable):
     """Base class: `__call__(shape, dtype)` returns an array."""
 
     def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:

@@ -11,10 +11,10 @@ from typing import Any
 
 from fastnn.ops.contract import emit
 from fastnn.ops.tensor import Tensor, at_rows, count
-from fastnn.utils import resolve, snake_case
+from fastnn.utils import Configurable, resolve, snake_case
 
 
-class Loss:
+class Loss(Configurable):
     """Base class.
 
     Parameters

@@ -13,10 +13,10 @@ import numpy as np
 from fastnn import losses
 from fastnn.ops.contract import emit
 from fastnn.ops.tensor import Tensor, at_rows, count
-from fastnn.utils import number, resolve, snake_case
+from fastnn.utils import Configurable, number, resolve, snake_case
 
 
-class Metric:
+class Metric(Configurable):
     """Base class.
 
     Parameters

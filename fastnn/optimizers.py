@@ -13,12 +13,12 @@ from typing import Any
 
 from fastnn.ops.contract import emit
 from fastnn.ops.tensor import Tensor
-from fastnn.utils import number, resolve, snake_case
+from fastnn.utils import Configurable, number, resolve, snake_case
 
 Slot = Callable[[str], Tensor]
 
 
-class Optimizer:
+class Optimizer(Configurable):
     """Base class.
 
     Parameters

@@ -6,10 +6,10 @@ from typing import Any
 
 from fastnn.ops.contract import emit
 from fastnn.ops.tensor import Tensor
-from fastnn.utils import number, resolve
+from fastnn.utils import Configurable, number, resolve
 
 
-class Regularizer:
+class Regularizer(Configurable):
     """Base class: `penalty` emits the op that adds to the loss."""
 
     def penalty(self, weight: Tensor, rows: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 from fastnn import config, initializers, regularizers
 from fastnn.ops.contract import Graph, tracing
 from fastnn.ops.tensor import Tensor, Variable
-from fastnn.utils import as_list, snake_case, unlist
+from fastnn.utils import Configurable, as_list, snake_case, unlist
 
 Shape = tuple["int | None", ...]
 
@@ -30,7 +30,7 @@ class Call:
             tensor.call = self
 
 
-class Layer:
+class Layer(Configurable):
     """Base class of all layers.
 
     A subclass creates its weights in `build(input_shape)` with `add_weight` and says what it
@@ -92,6 +92,14 @@ class Layer:
     def call(self, inputs: Any) -> Any:
         """The forward composition on symbolic tensors."""
         raise NotImplementedError(f"{type(self).__name__} defines no call(inputs)")
+
+    def get_config(self) -> dict[str, Any]:
+        config = {**super().get_config(), "name": self.name}
+        for derived in ("input_shape", "input_dim"):
+            config.pop(derived, None)
+        if self.batch_shape is not None:
+            config["input_shape"] = list(self.batch_shape[1:])
+        return config
 
     # --- weights ---
 
