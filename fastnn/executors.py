@@ -7,8 +7,8 @@ kept here: gradients, optimizer state and counters outlive a plan. Called by `tr
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,24 @@ from fastnn.engine.memory import aligned, zeros
 from fastnn.engine.plan import CONTROL, Plan
 from fastnn.engine.trace import Sum, trace
 from fastnn.heads import Heads
+from fastnn.ops.tensor import Variable
 
 PLANS_KEPT = 8  # executors of recent shapes and modes; each has a scratch block of its own
+
+
+class State(NamedTuple):
+    """The TRAINING block that all plans of a model share, and what lies in it."""
+
+    block: np.ndarray
+    store: Any  # the store of the parameters whose layout it has
+    variables: list[Variable]
+    slots: tuple[str, ...]
+    control: np.ndarray
+
+    def view(self, section: int, variable: Variable) -> np.ndarray:
+        """The part of a section (0 the gradients, 1 the first slot ...) that is a variable's."""
+        start = section * aligned(self.store.layout.parameters) + self.store.offsets[variable]
+        return np.ndarray(variable.value.shape, variable.value.dtype, self.block.data, start)
 
 
 class Executors:
@@ -37,8 +53,11 @@ class Executors:
         self.seed = config.next_seed()
         self._kept: dict[Any, tuple[Executor, list[Sum]]] = {}
         self._lock = threading.RLock()  # several threads may predict
-        self._training: np.ndarray | None = None  # the TRAINING block, and the store it fits
-        self._store: Any = None
+        self._state: State | None = None
+        self._slots: dict[str, float | None] = {}  # those of all plans so far
+        # What `restore` was given for slots that no plan has had yet, and for the control records.
+        self._waiting: dict[str, Mapping[str, np.ndarray]] = {}
+        self._waiting_control: np.ndarray | None = None
 
     @property
     def latest(self) -> Plan | None:
@@ -58,8 +77,10 @@ class Executors:
         weighted: Sequence[bool] = (),
     ) -> tuple[Executor, list[Sum]]:
         """The executor for a mode, a row capacity, and data with weights for some outputs."""
-        trained = tuple(model.trainable_variables) if mode == "train" else ()
-        key = (mode, capacity, tuple(weighted), model.store, trained)
+        trained = settings = ()
+        if mode == "train":
+            trained, settings = tuple(model.trainable_variables), model.optimizer.settings()
+        key = (mode, capacity, tuple(weighted), model.store, trained, settings)
         with self._lock:
             found = self._kept.pop(key, None)
             if found is None:
@@ -74,36 +95,119 @@ class Executors:
     ) -> tuple[Executor, list[Sum]]:
         store = model.store
         traced = heads.for_data(weighted) if heads is not None and mode != "predict" else []
+        if mode == "train":
+            model.optimizer.check(model.variables)
         program, sums = trace(model, mode, traced, model.optimizer)
-        plan = build(program, store.layout, capacity)
-        training = self._block(plan, store) if mode == "train" else None
+        plan = build(program, store.layout, capacity, self._slots if mode == "train" else None)
+        training = self._block(plan, store, model.variables) if mode == "train" else None
         return backends.get(self.backend)(plan, store.block, training), sums
 
-    def _block(self, plan: Plan, store: Any) -> np.ndarray:
-        """The TRAINING block. If variables have moved to another store, their state moves along."""
-        updates = any(group.updates for group in plan.groups)
-        if updates and self._training is not None and self._store is store:
-            return self._training
-        block = zeros(plan.sizes["training"])
-        np.ndarray(1, CONTROL, block.data, plan.control_offset)["seed"] = self.seed
-        if not updates:  # all is frozen: such a plan has no optimizer state, and leaves ours alone
-            return block
-        if self._training is not None:
-            _move(self._training, self._store, block, store, plan.control_offset)
-        self._training, self._store = block, store
+    # --- the TRAINING block ---
+
+    @property
+    def control(self) -> np.ndarray | None:
+        """The live control records, one per group (iteration, step, seed ...); None at first."""
+        return None if self._state is None else self._state.control
+
+    def slots(self) -> dict[str, dict[str, np.ndarray]]:
+        """Optimizer state: slot name -> path of a variable -> live view; empty before training."""
+        state = self._state
+        if state is None:
+            return {}
+        named = _by_path(state.variables)
+        return {
+            slot: {path: state.view(1 + i, v) for path, v in named.items()}
+            for i, slot in enumerate(state.slots)
+        }
+
+    def restore(
+        self, slots: Mapping[str, Mapping[str, np.ndarray]], control: np.ndarray | None
+    ) -> None:
+        """Put back what `slots` and `control` gave, also before the first plan is made.
+
+        Raises
+        ------
+        ValueError
+            A slot names a variable that is not there, or its shape differs; raised by the first
+            training where there is no plan yet.
+        """
+        with self._lock:
+            self._waiting = {name: dict(parts) for name, parts in slots.items()}
+            self._waiting_control = None if control is None else np.array(control)
+            if self._state is not None:
+                self._put_back(self._state)
+
+    def _put_back(self, state: State) -> None:
+        """What is waiting and has a place now."""
+        named = _by_path(state.variables)
+        for i, slot in enumerate(state.slots):
+            for path, value in self._waiting.get(slot, {}).items():
+                if path not in named:
+                    raise ValueError(
+                        f"the optimizer's state {slot!r} is of {path!r}, which this model does "
+                        f"not have; it has: {', '.join(named)}"
+                    )
+                view = state.view(1 + i, named[path])
+                if np.shape(value) != view.shape:
+                    raise ValueError(
+                        f"the optimizer's state {slot!r} of {path!r} has shape {np.shape(value)}, "
+                        f"expected {view.shape}"
+                    )
+                view[...] = value
+            self._waiting.pop(slot, None)
+        if self._waiting_control is not None:
+            count = min(len(state.control), len(self._waiting_control))
+            state.control[:count] = self._waiting_control[:count]
+            self._waiting_control = None
+
+    def _block(self, plan: Plan, store: Any, variables: list[Variable]) -> np.ndarray:
+        """The TRAINING block for a plan; a new one goes on where the last one was."""
+        old, size = self._state, plan.sizes["training"]
+        slots = tuple(plan.slots)
+        same = old is not None and old.store is store and old.slots == slots
+        if old is not None and same and old.block.nbytes >= size:
+            self._state = old._replace(variables=variables)
+            return old.block
+        block = zeros(size)
+        control = np.ndarray(len(plan.groups), CONTROL, block.data, plan.control_offset)
+        state = State(block, store, variables, slots, control)
+        control["seed"] = self.seed
+        parameters, room = store.layout.parameters, aligned(store.layout.parameters)
+        for i, initial in enumerate(plan.slots.values()):
+            start = (1 + i) * room
+            if initial is None:
+                block[start : start + parameters] = store.block[:parameters]
+            elif initial != 0:
+                block[start : start + room].view(store.dtype)[:] = initial
+        if old is not None:
+            _move(old, state)
+        self._put_back(state)
+        # Training plans that were made before work on the block of then.
+        self._kept = {key: kept for key, kept in self._kept.items() if key[0] != "train"}
+        self._state, self._slots = state, dict(plan.slots)
         return block
 
 
-def _move(source: np.ndarray, old: Any, target: np.ndarray, new: Any, control: int) -> None:
-    """Copy gradients, optimizer slots and the control record from one layout to another."""
-    old_size, new_size = aligned(old.layout.parameters), aligned(new.layout.parameters)
-    sections = control // new_size
-    for section in range(sections):
-        for variable, start in old.offsets.items():
-            if variable.storage == "parameter":
-                size = variable.value.nbytes
-                begin = section * new_size + new.offsets[variable]
-                start += section * old_size
-                target[begin : begin + size] = source[start : start + size]
-    start = sections * old_size
-    target[control : control + CONTROL.itemsize] = source[start : start + CONTROL.itemsize]
+def _by_path(variables: Sequence[Variable]) -> dict[str, Variable]:
+    """Parameters by their paths; where two have the same one, the later gets a number."""
+    named: dict[str, Variable] = {}
+    for variable in variables:
+        if variable.storage == "parameter":
+            path, number = variable.path, 1
+            while path in named:
+                number += 1
+                path = f"{variable.path}#{number}"
+            named[path] = variable
+    return named
+
+
+def _move(old: State, new: State) -> None:
+    """Copy gradients, slots of the same name and the control records."""
+    sections = [(0, 0)]
+    sections += [(1 + old.slots.index(s), 1 + i) for i, s in enumerate(new.slots) if s in old.slots]
+    for variable in old.store.offsets:
+        if variable.storage == "parameter" and variable in new.store.offsets:
+            for source, target in sections:
+                new.view(target, variable)[...] = old.view(source, variable)
+    count = min(len(old.control), len(new.control))
+    new.control[:count] = old.control[:count]

@@ -23,10 +23,11 @@ ELEMENTARY = """
     take_rows transpose unary unslice weighted_sum weighted_sum_backward where
 """.split()
 FUSED = """
-    accumulate activation activation_backward adam binary_accuracy categorical_accuracy clear
-    confusion_matrix count crossentropy crossentropy_backward dropout elementwise_loss
-    elementwise_loss_backward l2_penalty linear linear_dw linear_dx loss_scale momentum rmsprop sgd
-    softmax softmax_backward softmax_crossentropy softmax_crossentropy_backward
+    accumulate activation activation_backward adadelta adagrad adam adamax average
+    binary_accuracy categorical_accuracy clear clip clip_norm confusion_matrix count
+    crossentropy crossentropy_backward dropout elementwise_loss elementwise_loss_backward
+    l2_penalty limit_norm linear linear_dw linear_dx lion loss_scale momentum nadam rmsprop sgd
+    softmax softmax_backward softmax_crossentropy softmax_crossentropy_backward square_sum
 """.split()
 
 VIEWS = {"reshape"}  # the same bytes under another shape: no step, so no kernel

@@ -8,7 +8,7 @@ run by `backends`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -128,6 +128,9 @@ class Plan:
         Where the control records lie in the training block.
     workspace : Buffer or None
         Memory that kernels may use during one step.
+    slots : dict
+        Optimizer state: the name of each slot, in the order in which they follow the gradient in
+        the training block, and what it starts with; None stands for a copy of the parameters.
     """
 
     mode: str
@@ -140,6 +143,7 @@ class Plan:
     sizes: dict[str, int]
     control_offset: int
     workspace: Buffer | None
+    slots: dict[str, float | None] = field(default_factory=dict)
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

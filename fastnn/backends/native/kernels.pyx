@@ -22,6 +22,7 @@ include "elementwise.pxi"
 include "move.pxi"
 include "loss.pxi"
 include "optimizer.pxi"
+include "update.pxi"
 include "random.pxi"
 
 cdef extern from "losses.h" nogil:
@@ -110,10 +111,20 @@ def addresses():
     both("confusion_matrix", <size_t>confusion_matrix[float], <size_t>confusion_matrix[double])
     both("sgd", <size_t>sgd[float], <size_t>sgd[double])
     both("momentum", <size_t>momentum[float], <size_t>momentum[double])
+    both("adagrad", <size_t>adagrad[float], <size_t>adagrad[double])
+    both("adadelta", <size_t>adadelta[float], <size_t>adadelta[double])
     both("rmsprop", <size_t>rmsprop[float], <size_t>rmsprop[double])
     both("adam", <size_t>adam[float], <size_t>adam[double])
+    both("adamax", <size_t>adamax[float], <size_t>adamax[double])
+    both("nadam", <size_t>nadam[float], <size_t>nadam[double])
+    both("lion", <size_t>lion[float], <size_t>lion[double])
     both("accumulate", <size_t>accumulate[float], <size_t>accumulate[double])
     both("clear", <size_t>clear[float], <size_t>clear[double])
+    both("clip", <size_t>clip[float], <size_t>clip[double])
+    both("square_sum", <size_t>square_sum[float], <size_t>square_sum[double])
+    both("clip_norm", <size_t>clip_norm[float], <size_t>clip_norm[double])
+    both("average", <size_t>average[float], <size_t>average[double])
+    both("limit_norm", <size_t>limit_norm[float], <size_t>limit_norm[double])
     both("dropout", <size_t>dropout[float], <size_t>dropout[double])
     both("permutation", <size_t>permutation, <size_t>permutation)
     return table
