@@ -314,7 +314,8 @@ class Trainable:
         try:
             run.all_epochs()
         finally:
-            self._past_epochs += job.epoch + (job.batch > 0)  # the next order is a new one
+            # The next order of the rows is a new one.
+            self._past_epochs = job.past_epochs + job.epoch + (job.batch > 0)
             run.progress.close()
         return run.history
 
@@ -478,6 +479,7 @@ class _Run:
     def all_epochs(self) -> None:
         """Run until the job is done or the user stops it."""
         self.call("on_train_begin", {})
+        self.job.past_epochs = self.model._past_epochs  # a callback may have restored a state
         try:
             self.slices()
         except KeyboardInterrupt:
@@ -501,6 +503,7 @@ class _Run:
             self.call("on_train_batch_begin", batch, {})
             executor.control["rate"] = self.model.optimizer.learning_rate
             executor.train(job)
+            self.model._past_epochs = job.past_epochs + job.epoch
             if job.max_batches == 1:
                 sums = job.sums_of(epoch) if job.epoch > epoch else executor.accumulators
                 self.call("on_train_batch_end", batch, self.results(sums))
