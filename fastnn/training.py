@@ -521,9 +521,11 @@ class _Run:
             checked = self.validate()
             self.call("on_test_end", checked)
             self.logs |= {f"val_{key}": value for key, value in checked.items()}
-        self.history.add(epoch, self.logs)
-        self.progress.end_epoch(epoch, self.logs)
-        self.call("on_epoch_end", epoch, self.logs)
+        try:
+            self.call("on_epoch_end", epoch, self.logs)  # which can add to the logs
+        finally:
+            self.history.add(epoch, self.logs)
+            self.progress.end_epoch(epoch, self.logs)
 
     def results(self, sums: np.ndarray) -> dict[str, Any]:
         """Losses and metrics of an epoch so far."""
@@ -549,7 +551,7 @@ def _callbacks(callbacks: Any) -> list[Callback]:
                 f"callbacks must be a list of fastnn.callbacks.Callback, got {callback!r}"
             )
         for hook in ("on_test_batch_begin", "on_test_batch_end"):
-            if hasattr(callback, hook):
+            if overrides(callback, hook):
                 raise ValueError(
                     f"{type(callback).__name__} defines {hook}, but validation runs in one native "
                     "call; use on_test_begin or on_test_end"
