@@ -165,7 +165,7 @@ def test_no_star_imports_and_nothing_but_the_declared_dependencies(module):
     names = list(imports(parsed(module)))
     assert not [name for name, what in names if what == "*"]
     others = {name.partition(".")[0] for name, _ in names} - set(sys.stdlib_module_names)
-    assert others <= {"fastnn", "numpy", "tqdm"}
+    assert others <= {"fastnn", "numpy", "tqdm", "safetensors"}
 
 
 def loaded_after(program):
@@ -176,7 +176,7 @@ def loaded_after(program):
     return set(done.stdout.split())
 
 
-HEAVY = ("tqdm", "numba", "scipy", "torch", "pandas", "sklearn")
+HEAVY = ("tqdm", "safetensors", "numba", "scipy", "torch", "pandas", "sklearn")
 EXECUTORS = ("fastnn.backends.native", "fastnn.backends.reference")
 
 

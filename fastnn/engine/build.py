@@ -100,6 +100,7 @@ def build(program: Program, layout: Layout, capacity: int) -> Plan:
         control_offset=planner.control_offset,
         workspace=workspace,
         chunks=len(program.sections) == 1 and _adds_up(program.sections[0].graph.nodes, varying),
+        slots=tuple(slots),
     ).validate()
 
 

@@ -141,6 +141,8 @@ class Plan:
         Memory that kernels may use during one step.
     chunks : bool
         Whether a batch may come in parts of at most `capacity` rows, whose gradients add up.
+    slots : tuple of str
+        Names of the optimizer's slots, which follow the gradients in the training block.
     """
 
     mode: str
@@ -154,6 +156,7 @@ class Plan:
     control_offset: int
     workspace: Buffer | None
     chunks: bool = False
+    slots: tuple[str, ...] = ()
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
