@@ -140,12 +140,14 @@ class Executors:
     def restore(self, slots: Slots, control: np.ndarray) -> None:
         """Put back what `slots` and `control` gave; training goes on from there.
 
-        It waits for the next plan that trains: that one knows where each slot lies.
+        Before training it waits for the first plan that trains: that one knows where each slot
+        lies.
         """
+        if self._training is not None:
+            self._put_back(slots, control)
+            return
         copies = {name: {p: np.array(a) for p, a in part.items()} for name, part in slots.items()}
         self._waiting = copies, np.array(control)
-        self._training = self._store = None
-        self.forget_plans()
 
     def _put_back(self, slots: Slots, control: np.ndarray) -> None:
         for name, parts in self.slots().items():

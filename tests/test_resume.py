@@ -145,6 +145,26 @@ def test_a_resume_of_another_training_is_refused(tmp_path):
     assert saving.restore_state(classifier(optimizers.Adam(0.5)), path, stopping)["epoch"] == 2
 
 
+class Restorer(callbacks.Callback):
+    """Resumes when training begins, when the plan is made already."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_begin(self, logs=None):
+        saving.restore_state(self.model, self.path)
+
+
+def test_a_state_can_be_restored_when_training_begins(tmp_path, backend):
+    path = tmp_path / "state.fastnn"
+    whole, model = classifier(), classifier()
+    history = whole.fit(X, LABELS, epochs=EPOCHS, callbacks=Saver(path, []), **FIT).history
+    model.fit(X, LABELS, epochs=2, **FIT)
+    rest = {"epochs": EPOCHS, "initial_epoch": SAVED, "callbacks": Restorer(path)}
+    assert model.fit(X, LABELS, **rest, **FIT).history == history
+    assert_same(model.get_weights(), whole.get_weights())
+
+
 class Odd(callbacks.Callback):
     def __init__(self, state):
         self.state = state
