@@ -29,11 +29,18 @@ class Optimizer(Configurable):
         Batches per update; their gradients are averaged.
     name : str, optional
 
+    Attributes
+    ----------
+    iterations : int
+        Updates done.
+
     Raises
     ------
     ValueError
         A setting is out of its range, or is not supported.
     """
+
+    iterations = 0
 
     def __init__(
         self,

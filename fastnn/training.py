@@ -449,6 +449,7 @@ class Trainable:
         executor.control["rate"] = self.optimizer.learning_rate
         totals = np.zeros((1, executor.plan.accumulator_count))
         executor.train(Job(feeds, rows, rows, 1, False, totals))
+        self.optimizer.iterations = int(executor.control[0]["iteration"])
         logs = heads.results(sums, totals[0])
         return logs if return_dict else unlist(logs.values())
 
@@ -501,6 +502,7 @@ class _Run:
             self.call("on_train_batch_begin", batch, {})
             executor.control["rate"] = self.model.optimizer.learning_rate
             executor.train(job)
+            self.model.optimizer.iterations = int(executor.control[0]["iteration"])
             if job.max_batches == 1:
                 sums = job.sums_of(epoch) if job.epoch > epoch else executor.accumulators
                 self.call("on_train_batch_end", batch, self.results(sums))
