@@ -4,9 +4,7 @@ A message names the argument, what was received, what was expected and what to d
 call the weights are what they were. Plans made by hand show that an unsafe one never runs.
 """
 
-import copy
 import dataclasses
-import pickle
 
 import numpy as np
 import pytest
@@ -903,16 +901,6 @@ def test_graphs_of_model():
     refused(ValueError, ["outputs must be symbolic tensors", "got 3"], lambda: Model(x, [y, 3]))
     refused(ValueError, "give both inputs and outputs", lambda: Model(x))
     refused(ValueError, "give both inputs and outputs", lambda: Model(outputs=y))
-
-
-@pytest.mark.parametrize("copy", [copy.copy, copy.deepcopy, pickle.dumps])
-@pytest.mark.parametrize("trained", [False, True])
-def test_a_model_cannot_be_copied_or_pickled(copy, trained):
-    model = classifier()
-    if trained:
-        model.fit(X, LABELS, verbose=0)
-    parts = ["model 'sequential' cannot be copied or pickled", "set_weights(model.get_weights())"]
-    refused(TypeError, parts, lambda: copy(model), model)
 
 
 def test_get_layer():

@@ -172,7 +172,7 @@ def test_no_star_imports_and_nothing_but_the_declared_dependencies(module):
     names = list(imports(parsed(module)))
     assert not [name for name, what in names if what == "*"]
     others = {name.partition(".")[0] for name, _ in names} - set(sys.stdlib_module_names)
-    assert others <= {"fastnn", "numpy", "tqdm", *OPTIONAL.get(module, ())}
+    assert others <= {"fastnn", "numpy", "tqdm", "safetensors", *OPTIONAL.get(module, ())}
     at_once = {name.partition(".")[0] for name, _ in imports(parsed(module), True)}
     assert not at_once & {package for packages in OPTIONAL.values() for package in packages}
 
@@ -186,7 +186,8 @@ def loaded_after(program):
 
 
 HEAVY = (
-    "tqdm", "numba", "scipy", "torch", "pandas", "sklearn", "tensorboard", "matplotlib",
+    "tqdm", "safetensors", "numba", "scipy", "torch", "pandas", "sklearn", "tensorboard",
+    "matplotlib",
 )  # fmt: skip
 EXECUTORS = ("fastnn.backends.native", "fastnn.backends.reference")
 

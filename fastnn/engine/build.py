@@ -93,6 +93,7 @@ def build(program: Program, layout: Layout, capacity: int) -> Plan:
         },
         control_offset=planner.control_offset,
         workspace=workspace,
+        slots=tuple(slots),
     ).validate()
 
 

@@ -128,6 +128,8 @@ class Plan:
         Where the control records lie in the training block.
     workspace : Buffer or None
         Memory that kernels may use during one step.
+    slots : tuple of str
+        Names of the optimizer's slots, which follow the gradients in the training block.
     """
 
     mode: str
@@ -140,6 +142,7 @@ class Plan:
     sizes: dict[str, int]
     control_offset: int
     workspace: Buffer | None
+    slots: tuple[str, ...] = ()
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
