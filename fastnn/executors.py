@@ -52,6 +52,13 @@ class Executors:
         """The plan that was used last."""
         return list(self._kept.values())[-1][0].plan if self._kept else None
 
+    def gradient(self, variable: Any) -> np.ndarray:
+        """A live view of a trained variable's gradient in the last batch."""
+        if self._training is None:
+            raise RuntimeError(f"{variable.path} has no gradient yet: nothing was trained")
+        value = variable.value  # gradients lie in the layout of the parameters, at the start
+        return np.ndarray(value.shape, value.dtype, self._training.data, variable.offset)
+
     def forget_plans(self) -> None:
         """Make all plans anew when they are needed; training goes on where it was."""
         self._kept.clear()
