@@ -9,6 +9,7 @@ from fastnn import (
     activations,
     callbacks,
     config,
+    constraints,
     datasets,
     initializers,
     layers,
@@ -16,27 +17,33 @@ from fastnn import (
     metrics,
     optimizers,
     regularizers,
+    saving,
     utils,
 )
 from fastnn.layers import Input
 from fastnn.model import Model, Sequential
+from fastnn.saving import ModelFileError, load_model
 
-__version__ = "0.1.0.dev0"
+__version__ = config.VERSION
 
 __all__ = [
     "Input",
     "Model",
+    "ModelFileError",
     "Sequential",
     "__version__",
     "activations",
     "callbacks",
     "config",
+    "constraints",
     "datasets",
     "initializers",
     "layers",
+    "load_model",
     "losses",
     "metrics",
     "optimizers",
     "regularizers",
+    "saving",
     "utils",
 ]

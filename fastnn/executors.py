@@ -21,6 +21,9 @@ from fastnn.engine.trace import Sum, trace
 from fastnn.heads import Heads
 from fastnn.ops.tensor import Variable
 
+# Slot name -> path of a variable -> that variable's part of the slot.
+Slots = Mapping[str, Mapping[str, np.ndarray]]
+
 PLANS_KEPT = 8  # executors of recent shapes and modes; each has a scratch block of its own
 
 
@@ -104,26 +107,38 @@ class Executors:
 
     # --- the TRAINING block ---
 
+    def gradient(self, variable: Variable) -> np.ndarray:
+        """A live view of a trained variable's gradient in the last batch."""
+        if self._state is None:
+            raise RuntimeError(f"{variable.path} has no gradient yet: nothing was trained")
+        return self._state.view(0, variable)
+
     @property
     def control(self) -> np.ndarray | None:
-        """The live control records, one per group (iteration, step, seed ...); None at first."""
-        return None if self._state is None else self._state.control
+        """The live control records, one per group (iteration, step, seed ...).
 
-    def slots(self) -> dict[str, dict[str, np.ndarray]]:
-        """Optimizer state: slot name -> path of a variable -> live view; empty before training."""
+        Before training they are what `restore` was given, or None.
+        """
+        return self._waiting_control if self._state is None else self._state.control
+
+    def slots(self) -> Slots:
+        """Optimizer state: slot name -> path of a variable -> live view.
+
+        Before training it is what `restore` was given, or empty.
+        """
         state = self._state
         if state is None:
-            return {}
-        named = _by_path(state.variables)
+            return self._waiting
+        named = by_path(state.variables)
         return {
             slot: {path: state.view(1 + i, v) for path, v in named.items()}
             for i, slot in enumerate(state.slots)
         }
 
-    def restore(
-        self, slots: Mapping[str, Mapping[str, np.ndarray]], control: np.ndarray | None
-    ) -> None:
-        """Put back what `slots` and `control` gave, also before the first plan is made.
+    def restore(self, slots: Slots, control: np.ndarray | None) -> None:
+        """Put back what `slots` and `control` gave; training goes on from there.
+
+        What has no place yet, because no plan that trains was made, waits for one.
 
         Raises
         ------
@@ -132,14 +147,17 @@ class Executors:
             training where there is no plan yet.
         """
         with self._lock:
-            self._waiting = {name: dict(parts) for name, parts in slots.items()}
+            self._waiting = {
+                name: {path: np.array(part) for path, part in parts.items()}
+                for name, parts in slots.items()
+            }
             self._waiting_control = None if control is None else np.array(control)
             if self._state is not None:
                 self._put_back(self._state)
 
     def _put_back(self, state: State) -> None:
         """What is waiting and has a place now."""
-        named = _by_path(state.variables)
+        named = by_path(state.variables)
         for i, slot in enumerate(state.slots):
             for path, value in self._waiting.get(slot, {}).items():
                 if path not in named:
@@ -188,7 +206,7 @@ class Executors:
         return block
 
 
-def _by_path(variables: Sequence[Variable]) -> dict[str, Variable]:
+def by_path(variables: Sequence[Variable]) -> dict[str, Variable]:
     """Parameters by their paths; where two have the same one, the later gets a number."""
     named: dict[str, Variable] = {}
     for variable in variables:

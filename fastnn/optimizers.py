@@ -279,8 +279,8 @@ def _fits(pattern: str, variable: Variable) -> bool:
     return any(fnmatch.fnmatchcase(n, pattern) for n in (variable.layer_name, variable.path))
 
 
-@functools.cache
-def _setting_names(cls: type[Optimizer]) -> tuple[str, ...]:
+@functools.lru_cache
+def _setting_names(cls: Any) -> tuple[str, ...]:
     """The constructor's arguments, without those that no plan depends on."""
     return tuple(n for n in arguments(cls) if n not in ("learning_rate", "name"))
 

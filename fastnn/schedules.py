@@ -425,16 +425,17 @@ class WarmUp(LearningRateSchedule):
 
     def __call__(self, step: Any) -> Any:
         step = np.asarray(step, np.float64)
-        top = self.schedule if _is_number(self.schedule) else self.schedule(0)
+        schedule: Any = self.schedule
+        top = schedule if _is_number(schedule) else schedule(0)
         first = self.initial_learning_rate
         rising = first + (top - first) * step / self.warmup_steps
         rest = np.maximum(step - self.warmup_steps, 0)
-        if _is_number(self.schedule):
-            after = self.schedule
+        if _is_number(schedule):
+            after = schedule
         elif rest.ndim == 0:
-            after = self.schedule(rest[()])
+            after = schedule(rest[()])
         else:
-            after = np.array([self.schedule(s) for s in rest])
+            after = np.array([schedule(s) for s in rest])
         return np.where(step < self.warmup_steps, rising, after)
 
 

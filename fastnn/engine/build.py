@@ -7,7 +7,7 @@ compiler; it calls the passes in the order in which this package is meant to be 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,6 +18,8 @@ from fastnn.engine.memory import Layout, Planner, aligned
 from fastnn.engine.plan import Buffer, Group, Plan, Step
 from fastnn.ops.contract import Graph, Node, emit
 from fastnn.ops.tensor import Span, Tensor, Variable
+
+_SUMS = ("gradient", "accumulator")  # storages that are added to, chunk by chunk
 
 
 @dataclass
@@ -65,7 +67,7 @@ def build(
 
     Its training block begins with the `known_slots` of earlier plans, so that they can share one.
     """
-    updates: list[list[Node]] = []
+    updates: list[_Updates] = []
     slots = dict(known_slots or {})
     for number, section in enumerate(program.sections):
         if section.optimizer is not None:
@@ -76,14 +78,18 @@ def build(
         updates.append(_updates(section, number, layout, slots))
     planner = Planner(layout, capacity, len(program.sections), list(slots))
     nodes = [
-        n for s, u in zip(program.sections, updates, strict=True) for n in (*s.graph.nodes, *u)
+        n
+        for s, u in zip(program.sections, updates, strict=True)
+        for n in (*s.graph.nodes, *u.batch, *u.updates)
     ]
+    varying = _varying(nodes, program.feeds)
     left = set(planner.place_scratch(nodes, program.feeds, program.outputs, program.accumulators))
     groups = [
         Group(
-            tuple(_step(n, planner) for n in section.graph.nodes if n in left),
-            tuple(_step(n, planner) for n in made),
+            tuple(_step(n, planner, varying) for n in section.graph.nodes if n in left),
+            tuple(_step(n, planner) for n in made.updates if n in left),
             section.every,
+            tuple(_step(n, planner) for n in made.batch),
         )
         for section, made in zip(program.sections, updates, strict=True)
     ]
@@ -104,11 +110,43 @@ def build(
         },
         control_offset=planner.control_offset,
         workspace=workspace,
+        chunks=len(program.sections) == 1 and _adds_up(program.sections[0].graph.nodes, varying),
         slots=slots,
     ).validate()
 
 
-def _step(node: Node, planner: Planner) -> Step:
+def _varying(nodes: Sequence[Node], feeds: Iterable[Tensor]) -> set[Tensor]:
+    """The tensors that depend on the rows of a batch."""
+    varying = set(feeds)
+    for node in nodes:
+        if any(t in varying for t in node.inputs if t is not None):
+            varying.update(t for t in node.outputs if t is not None)
+    return varying
+
+
+def _adds_up(nodes: Sequence[Node], varying: set[Tensor]) -> bool:
+    """Whether the gradients of a batch are the sums of those of its chunks.
+
+    Not where an op must see the whole batch, counts its mask, changes a state, or takes rows
+    together other than in a gradient or an accumulator.
+    """
+    constant: set[Tensor] = set()  # gradients with a part that does not depend on the rows
+    for node in nodes:
+        of_rows = any(t in varying for t in node.inputs if t is not None)
+        masked = node.op.name == "loss_scale" and node.inputs[0] is not None
+        if node.op.whole_batch or masked:
+            return False
+        for tensor in node.outputs:
+            if tensor is None or tensor.storage in ("gradient", "accumulator", "control"):
+                continue
+            if tensor.storage != "activation" or (of_rows and not tensor.has_rows):
+                return False
+            if not of_rows and tensor in varying:
+                constant.add(tensor)
+    return not constant
+
+
+def _step(node: Node, planner: Planner, varying: Collection[Tensor] = ()) -> Step:
     def buffers(tensors: Iterable[Tensor | None]) -> tuple[Buffer | None, ...]:
         return tuple(None if t is None else planner.buffer(t) for t in tensors)
 
@@ -122,6 +160,9 @@ def _step(node: Node, planner: Planner) -> Step:
         node.op.constants(node),
         node.op.flops(node),
         node.op.workspace(node) > 0,
+        tuple(i for i, t in enumerate(node.outputs) if t is not None and t.storage == "gradient"),
+        not any(t in varying for t in node.inputs if t is not None)
+        and any(t is not None and t.storage in _SUMS for t in node.outputs),
     )
 
 
@@ -136,9 +177,17 @@ def _workspace(nodes: Sequence[Node], planner: Planner) -> Buffer | None:
     return Buffer("workspace", tensor.shape, planner.dtype(tensor), "scratch", offset, size)
 
 
+@dataclass
+class _Updates:
+    """Nodes that follow a batch's last chunk, and those that follow every k batches."""
+
+    batch: list[Node]
+    updates: list[Node]
+
+
 def _updates(
     section: Section, number: int, layout: Layout, slots: dict[str, float | None]
-) -> list[Node]:
+) -> _Updates:
     """What an update of a group does, in Keras' order.
 
     The update table has a row for each run of parameters with one rate factor and one weight decay:
@@ -146,7 +195,7 @@ def _updates(
     weights are taken after it, and constraints come last.
     """
     if section.optimizer is None:
-        return []
+        return _Updates([], [])
     optimizer, itemsize = section.optimizer, 4 if layout.dtype == "float32" else 8
 
     def span(storage: str, place: tuple[int, int], name: str) -> Span:
@@ -161,9 +210,9 @@ def _updates(
             return slot(place, "accumulated")
         return span("gradient", place, "gradient")
 
-    graph, everything = Graph(), spans(section.trainable, layout)
+    batch, graph, everything = Graph(), Graph(), spans(section.trainable, layout)
     if section.every > 1:
-        with section.graph:
+        with batch:
             for place in everything:
                 g = span("gradient", place, "gradient")
                 emit("accumulate", gradient(place), g, factor=1 / section.every)
@@ -197,7 +246,7 @@ def _updates(
         if section.every > 1:
             for place in everything:
                 emit("clear", gradient(place))
-    return graph.nodes
+    return _Updates(batch.nodes, graph.nodes)
 
 
 def _clip(

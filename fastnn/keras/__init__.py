@@ -15,6 +15,7 @@ from fastnn import (
     Sequential,
     activations,
     callbacks,
+    constraints,
     datasets,
     initializers,
     layers,
@@ -22,6 +23,7 @@ from fastnn import (
     metrics,
     optimizers,
     regularizers,
+    saving,
     utils,
 )
 from fastnn import model as models
@@ -32,6 +34,7 @@ __all__ = [
     "Sequential",
     "activations",
     "callbacks",
+    "constraints",
     "datasets",
     "initializers",
     "layers",
@@ -40,6 +43,7 @@ __all__ = [
     "models",
     "optimizers",
     "regularizers",
+    "saving",
     "utils",
 ]
 
