@@ -1,8 +1,8 @@
 """fastnn against Keras 3: the same small programs, and the figures that Keras computed for them.
 
-The programs are the cases of `benchmarks/parity`; Keras ran them in float64 and its losses, metrics,
-weights and predictions were written to `data/keras_figures.json` (which names the versions and the
-command). Every name that can be given to a model has a case, or a reason to have none.
+The programs are the cases of `benchmarks/parity`; Keras ran them in float64 and its losses,
+metrics, weights and predictions were written to `data/keras_figures.json` (which names the versions
+and the command). Every name that can be given to a model has a case, or a reason to have none.
 """
 
 import json

@@ -6,6 +6,7 @@ with what it approximates.
 """
 
 import argparse
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -38,10 +39,9 @@ def keras_for(dtype):
 
 def source(keras):
     backend = keras.backend.backend()
-    module = {"torch": "torch", "tensorflow": "tensorflow", "jax": "jax"}[backend]
-    version = __import__(module).__version__
+    version = importlib.metadata.version(backend)
     return {
-        "library": f"Keras {keras.__version__}, backend {backend} {version}, NumPy {np.__version__}",
+        "library": f"Keras {keras.__version__} on {backend} {version}, NumPy {np.__version__}",
         "float type": "float64",
         "command": "python -m benchmarks.parity --write",
     }

@@ -1,7 +1,17 @@
 """What fit does with batches, weights, several outputs and validation, and how it reports."""
 
 from benchmarks.parity.cases.data import (
-    BIT, LABELS, ONE_HOT, OTHER_LABELS, OTHER_VALUES, OTHER_WEIGHT, OTHER_X, VALUES, WEIGHT, X, X2,
+    BIT,
+    LABELS,
+    ONE_HOT,
+    OTHER_LABELS,
+    OTHER_VALUES,
+    OTHER_WEIGHT,
+    OTHER_X,
+    VALUES,
+    WEIGHT,
+    X2,
+    X,
 )  # fmt: skip
 from benchmarks.parity.description import Graph, Training, layers, losses, metrics, optimizers
 

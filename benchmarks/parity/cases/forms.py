@@ -1,10 +1,24 @@
 """Activations and layers."""
 
 from benchmarks.parity.cases.data import (
-    LABELS, POINTS, SEQUENCES, STEP_LABELS, STEP_VALUES, VALUES, X, X2,
+    LABELS,
+    POINTS,
+    SEQUENCES,
+    STEP_LABELS,
+    STEP_VALUES,
+    VALUES,
+    X2,
+    X,
 )  # fmt: skip
 from benchmarks.parity.description import (
-    Graph, Training, Values, activations, constraints, initializers, layers, regularizers,
+    Graph,
+    Training,
+    Values,
+    activations,
+    constraints,
+    initializers,
+    layers,
+    regularizers,
 )  # fmt: skip
 
 CASES = {}

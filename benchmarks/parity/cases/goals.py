@@ -1,8 +1,23 @@
 """Losses and metrics."""
 
 from benchmarks.parity.cases.data import (
-    BIT, BITS, COUNTS, LABELS, ONE_HOT, POSITIVE, SEQUENCES, SHARES, SIGNS, STEP_LABELS,
-    STEP_ONE_HOT, STEP_VALUES, STEP_WEIGHT, VALUE, VALUES, WEIGHT, X,
+    BIT,
+    BITS,
+    COUNTS,
+    LABELS,
+    ONE_HOT,
+    POSITIVE,
+    SEQUENCES,
+    SHARES,
+    SIGNS,
+    STEP_LABELS,
+    STEP_ONE_HOT,
+    STEP_VALUES,
+    STEP_WEIGHT,
+    VALUE,
+    VALUES,
+    WEIGHT,
+    X,
 )  # fmt: skip
 from benchmarks.parity.description import Training, layers, losses, metrics
 

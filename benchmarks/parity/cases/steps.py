@@ -4,7 +4,15 @@ import numpy as np
 
 from benchmarks.parity.cases.data import LABELS, VALUES, X
 from benchmarks.parity.description import (
-    Draw, Rates, Training, constraints, initializers, layers, optimizers, regularizers, schedules,
+    Draw,
+    Rates,
+    Training,
+    constraints,
+    initializers,
+    layers,
+    optimizers,
+    regularizers,
+    schedules,
 )  # fmt: skip
 
 CASES = {}
