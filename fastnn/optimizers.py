@@ -224,7 +224,8 @@ class Optimizer(Configurable):
 
     def settings(self) -> tuple[str, ...]:
         """All that plans depend on: when it changes, they are made anew."""
-        values = [repr(getattr(self, name, None)) for name in _setting_names(type(self))]
+        own: Any = type(self)
+        values = [repr(getattr(self, name, None)) for name in _setting_names(own)]
         return (*values, self._excluded_names, *(str(id(v)) for v in self._excluded))
 
     def check(self, variables: Sequence[Variable]) -> None:
@@ -235,9 +236,10 @@ class Optimizer(Configurable):
         ValueError
             As the constructor; or `layer_rates` names what is not among the variables.
         """
-        names = _setting_names(type(self))
+        own: Any = type(self)
+        names = _setting_names(own)
         if all(hasattr(self, name) for name in names):
-            type(self)(**{name: getattr(self, name) for name in names})
+            own(**{name: getattr(self, name) for name in names})
         for pattern in self.layer_rates:
             if not any(_fits(pattern, v) for v in variables):
                 layers = dict.fromkeys(v.layer_name for v in variables)

@@ -39,6 +39,7 @@ X = np.random.default_rng(0).normal(size=(ROWS, 4)).astype(np.float32)
 LABELS = np.arange(ROWS) % 3
 ONE_HOT = np.eye(3)[LABELS]
 NOT_BUILT = "is not built yet"
+OPTIMIZERS = ["adadelta", "adagrad", "adam", "adamax", "adamw", "lion", "nadam", "rmsprop", "sgd"]
 
 
 def classifier(loss="sparse_categorical_crossentropy", units=3, activation="softmax", **settings):
@@ -472,8 +473,8 @@ def test_build_with_what_is_no_shape(shape):
 @pytest.mark.parametrize(
     ("settings", "parts"),
     [
-        ({"optimizer": "adamm"}, ["unknown optimizer 'adamm'", "adadelta, adagrad, adam, adamax, adamw, lion, nadam, rmsprop, sgd"]),
-        ({"optimizer": None}, ["unknown optimizer None", "adadelta, adagrad, adam, adamax, adamw, lion, nadam, rmsprop, sgd"]),
+        ({"optimizer": "adamm"}, ["unknown optimizer 'adamm'", ", ".join(OPTIMIZERS)]),
+        ({"optimizer": None}, ["unknown optimizer None", ", ".join(OPTIMIZERS)]),
         ({"optimizer": 0.01}, ["unknown optimizer 0.01", "choose one of"]),
         ({"loss": "mze"}, ["unknown loss 'mze'", "mse", "sparse_categorical_crossentropy"]),
         ({"loss": None}, ["a loss is needed", "loss='mse'"]),
@@ -605,7 +606,7 @@ def test_arguments_that_steer_other_engines_are_accepted():
             lambda: initializers.VarianceScaling(distribution="n"),
             ["unknown distribution 'n'", "uniform"],
         ),
-        (lambda: Dense(3, activation="reluu"), ["unknown activation 'reluu'", "relu, sigmoid"]),
+        (lambda: Dense(3, activation="reluu"), ["unknown activation 'reluu'", "relu, relu6"]),
         (lambda: Dense(3, activation=3), ["unknown activation 3", "choose one of"]),
         (
             lambda: Dense(3, kernel_initializer="glorot"),
@@ -631,9 +632,6 @@ def test_settings_out_of_range(make, parts):
 def test_gradient_accumulation_steps(cls, steps):
     parts = ["gradient_accumulation_steps must be an integer of 1 or more", f"got {steps!r}"]
     refused(ValueError, parts, lambda: cls(gradient_accumulation_steps=steps))
-
-
-OPTIMIZERS = ["adadelta", "adagrad", "adam", "adamax", "adamw", "lion", "nadam", "rmsprop", "sgd"]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
