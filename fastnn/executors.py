@@ -155,6 +155,14 @@ class Executors:
             if self._state is not None:
                 self._put_back(self._state)
 
+    def take_averages(self, variables: Sequence[Variable]) -> None:
+        """Overwrite weights by their moving averages, where an optimizer keeps any."""
+        state = self._state
+        for number, slot in enumerate(() if state is None else state.slots, start=1):
+            if state is not None and slot.endswith("/average"):
+                for variable in variables:
+                    variable.value[...] = state.view(number, variable)
+
     def _put_back(self, state: State) -> None:
         """What is waiting and has a place now."""
         named = by_path(state.variables)

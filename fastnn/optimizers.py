@@ -46,11 +46,11 @@ class Optimizer(Configurable):
     use_ema : bool, default False
         Keep a moving average of the weights, which takes their place at the end of `fit`.
     ema_momentum : float, default 0.99
-        `average = ema_momentum * average + (1 - ema_momentum) * weight`, once per update.
+        `average = ema_momentum * average + (1 - ema_momentum) * weight`, after each batch.
     ema_overwrite_frequency : int, optional
-        The average also takes the weights' place after each so many updates.
-    loss_scale_factor : None
-        Not supported: float32 needs none.
+        The average also takes the weights' place at each so many updates.
+    loss_scale_factor : float, optional
+        Accepted for Keras' sake, without effect: only half precision needs it.
     gradient_accumulation_steps : int, optional
         Batches per update; their gradients are averaged.
     name : str, optional
@@ -75,7 +75,7 @@ class Optimizer(Configurable):
         use_ema: bool = False,
         ema_momentum: float = 0.99,
         ema_overwrite_frequency: int | None = None,
-        loss_scale_factor: None = None,
+        loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
         layer_rates: Mapping[str, float] | None = None,
@@ -83,11 +83,6 @@ class Optimizer(Configurable):
     ) -> None:
         for key in unknown:
             raise TypeError(f"{type(self).__name__} has no argument {key!r}")
-        if loss_scale_factor is not None:
-            raise ValueError(
-                f"{type(self).__name__}: loss_scale_factor={loss_scale_factor!r} is not "
-                "supported, there is no half precision here that would need it; leave it out"
-            )
         self.name = name or snake_case(type(self).__name__)
         self.iterations = 0  # updates done; training keeps it current
         self._batches = 0  # training batches done: what a schedule counts
@@ -118,7 +113,9 @@ class Optimizer(Configurable):
         self.ema_overwrite_frequency = self._steps(
             "ema_overwrite_frequency", ema_overwrite_frequency
         )
-        self.loss_scale_factor = None
+        if loss_scale_factor is not None:
+            loss_scale_factor = self._number("loss_scale_factor", loss_scale_factor, 0)
+        self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = (
             self._steps("gradient_accumulation_steps", gradient_accumulation_steps) or 1
         )

@@ -533,6 +533,10 @@ class _Run:
                     logs = self.results(self.job.sums_of(number))
                     self.history.add(number + self.first_epoch, logs)
             raise
+        model, optimizer = self.model, self.model.optimizer
+        if optimizer.use_ema and optimizer.iterations:
+            trained = [v for v in model.trainable_variables if optimizer.factor_of(v)]
+            model._executors.take_averages(trained)
         self.call("on_train_end", self.logs)
 
     def slices(self) -> None:

@@ -951,11 +951,14 @@ def _(rng: Rng) -> Iterator[Case]:
 @of("average")
 def _(rng: Rng) -> Iterator[Case]:
     for n in LENGTHS:
-        for iteration, overwrite in ((0, 0), (0, 1), (4, 0), (4, 5), (4, 3)):
+        for iteration, overwrite, between, step in (
+            (0, 0, 0, 0), (0, 1, 0, 0), (4, 0, 0, 4), (4, 5, 0, 4), (4, 3, 0, 4), (4, 5, 3, 13),
+            (4, 5, 3, 14),
+        ):  # fmt: skip
             yield Case(
                 "average", [normal(rng, n), normal(rng, n)],
-                {"momentum": 0.75, "overwrite": overwrite}, [False, False],
-                control={"iteration": iteration},
+                {"momentum": 0.75, "overwrite": overwrite, "between": between}, [False, False],
+                control={"iteration": iteration, "step": step},
             )  # fmt: skip
 
 

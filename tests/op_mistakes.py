@@ -469,6 +469,11 @@ def old_weights_at_first(w, a, control, **attrs):
 
 
 @mistake_in("average")
+def in_every_batch(w, a, control, between, **attrs):
+    return right("average", w, a, control, between=0, **attrs)
+
+
+@mistake_in("average")
 def never_written_back(w, a, control, overwrite, **attrs):
     return right("average", w, a, control, overwrite=0, **attrs)
 

@@ -649,7 +649,7 @@ def test_gradient_accumulation_steps(cls, steps):
         ("ema_momentum", -0.5, "a finite number of 0 or more"),
         ("ema_overwrite_frequency", 0, "an integer of 1 or more"),
         ("ema_overwrite_frequency", 2.5, "an integer of 1 or more"),
-        ("loss_scale_factor", 2.0, "not supported"),
+        ("loss_scale_factor", "2", "a finite number of 0 or more"),
         ("layer_rates", [0.1], "a dictionary such as {'dense_1': 0.1}"),
     ],
 )

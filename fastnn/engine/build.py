@@ -210,12 +210,25 @@ def _updates(
             return slot(place, "accumulated")
         return span("gradient", place, "gradient")
 
+    def average(between: int) -> None:
+        for place in everything:
+            emit(
+                "average",
+                span("parameter", place, "parameter"),
+                slot(place, "average", None),
+                momentum=optimizer.ema_momentum,
+                overwrite=optimizer.ema_overwrite_frequency or 0,
+                between=between,
+            )
+
     batch, graph, everything = Graph(), Graph(), spans(section.trainable, layout)
     if section.every > 1:
         with batch:
             for place in everything:
                 g = span("gradient", place, "gradient")
                 emit("accumulate", gradient(place), g, factor=1 / section.every)
+            if optimizer.use_ema:
+                average(section.every)
     with graph:
         _clip(optimizer, section.trainable, layout, gradient)
         rows: dict[tuple[float, float], list[Variable]] = {}
@@ -232,14 +245,7 @@ def _updates(
                     decay=decay,
                 )
         if optimizer.use_ema:
-            for place in everything:
-                emit(
-                    "average",
-                    span("parameter", place, "parameter"),
-                    slot(place, "average", None),
-                    momentum=optimizer.ema_momentum,
-                    overwrite=optimizer.ema_overwrite_frequency or 0,
-                )
+            average(0)
         for variable in section.trainable:
             if variable.constraint is not None:
                 variable.constraint.emit(variable)

@@ -111,7 +111,8 @@ class Average(InPlace):
     """a = momentum a + (1 - momentum) w, a moving average of the weights; a = w after the first.
 
     (Polyak and Juditsky, 1992, in its exponential form.) After every `overwrite`-th update, w
-    takes the average's place; never if that is 0.
+    takes the average's place; never if that is 0. With `between`, nothing happens in a batch that
+    completes so many of them: gradients are accumulated, and the update does it.
     """
 
     name = "average"
@@ -119,13 +120,17 @@ class Average(InPlace):
     outputs = ("w", "a")
     same = {0: 0, 1: 1}
     control = True
-    hyper = ("momentum", "overwrite")
+    hyper = ("momentum", "overwrite", "between")
 
     def infer(self, w: Tensor, a: Tensor, **attrs: Any) -> list[Spec]:
         return [(w.shape, "real")] * 2
 
-    def define(self, w: Any, a: Any, control: Any, *, momentum: float, overwrite: int) -> Any:
+    def define(
+        self, w: Any, a: Any, control: Any, *, momentum: float, overwrite: int, between: int
+    ) -> Any:
         t = int(control["iteration"]) + 1
+        if between and (int(control["step"]) + 1) % between == 0:
+            return w, a
         keep = w.dtype.type(momentum if t > 1 else 0)
         a = keep * a + (1 - keep) * w
         return (a if overwrite and t % overwrite == 0 else w), a

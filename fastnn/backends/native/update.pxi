@@ -52,12 +52,15 @@ cdef void clip_norm(real **p, const int64_t *n, const double *c) noexcept nogil:
 
 
 cdef void average(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """p = [w, a, w, a, control], c = [momentum, overwrite]."""
+    """p = [w, a, w, a, control], c = [momentum, overwrite, between]."""
     cdef real *w = p[0]
     cdef real *a = p[1]
-    cdef int64_t t = (<const control *>p[4]).iteration + 1, every = <int64_t>c[1], i
+    cdef const control *state = <const control *>p[4]
+    cdef int64_t t = state.iteration + 1, every = <int64_t>c[1], between = <int64_t>c[2], i
     cdef real keep = <real>(c[0] if t > 1 else 0)
     cdef real fresh = <real>1 - keep
+    if between > 0 and (state.step + 1) % between == 0:
+        return
     for i in range(n[0]):
         a[i] = keep * a[i] + fresh * w[i]
     if every > 0 and t % every == 0:
