@@ -23,10 +23,12 @@ ELEMENTARY = """
     take_rows transpose unary unslice weighted_sum weighted_sum_backward where
 """.split()
 FUSED = """
-    accumulate activation activation_backward adam binary_accuracy categorical_accuracy clear
-    confusion_matrix count crossentropy crossentropy_backward dropout elementwise_loss
-    elementwise_loss_backward l2_penalty linear linear_dw linear_dx loss_scale momentum rmsprop sgd
-    softmax softmax_backward softmax_crossentropy softmax_crossentropy_backward
+    accumulate activation activation_backward adam batch_norm batch_norm_backward
+    batch_norm_inference binary_accuracy categorical_accuracy clear confusion_matrix count
+    crossentropy crossentropy_backward dropout elementwise_loss elementwise_loss_backward
+    l1_l2_gradient l1_l2_penalty layer_norm layer_norm_backward linear linear_dw linear_dx
+    loss_scale momentum noise rmsprop sgd softmax softmax_backward softmax_crossentropy
+    softmax_crossentropy_backward value_penalty value_penalty_gradient
 """.split()
 
 VIEWS = {"reshape"}  # the same bytes under another shape: no step, so no kernel

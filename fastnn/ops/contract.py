@@ -47,6 +47,8 @@ class Op:
         Its kernel reads the control record of its group (counters, rate, seed).
     effect : bool
         It writes something that outlives the plan; it is never left out as unused.
+    whole_batch : bool
+        It needs all rows of a batch at once: a plan with it runs no batch in parts.
     """
 
     name = ""
@@ -61,6 +63,7 @@ class Op:
     storages: dict[int, str] = {}
     control = False
     effect = False
+    whole_batch = False
 
     def infer(self, *inputs: Any, **attrs: Any) -> list[Spec]:
         """Shape and dtype of each output; by default those of the first input."""
