@@ -19,6 +19,10 @@ from fastnn.engine.memory import aligned, zeros
 from fastnn.engine.plan import CONTROL, Plan
 from fastnn.engine.trace import Sum, trace
 from fastnn.heads import Heads
+from fastnn.ops.tensor import Variable
+
+# Slot name -> variable -> that variable's part of the slot.
+Slots = dict[str, dict[Variable, np.ndarray]]
 
 PLANS_KEPT = 8  # executors of recent shapes and modes; each has a scratch block of its own
 
@@ -39,11 +43,20 @@ class Executors:
         self._lock = threading.RLock()  # several threads may predict
         self._training: np.ndarray | None = None  # the TRAINING block, and the store it fits
         self._store: Any = None
+        self._slots: tuple[str, ...] = ()  # names of the optimizer's slots in it
+        self._waiting: tuple[Slots, Any] | None = None  # for a TRAINING block that is not there yet
 
     @property
     def latest(self) -> Plan | None:
         """The plan that was used last."""
         return list(self._kept.values())[-1][0].plan if self._kept else None
+
+    def gradient(self, variable: Any) -> np.ndarray:
+        """A live view of a trained variable's gradient in the last batch."""
+        if self._training is None:
+            raise RuntimeError(f"{variable.path} has no gradient yet: nothing was trained")
+        value = variable.value  # gradients lie in the layout of the parameters, at the start
+        return np.ndarray(value.shape, value.dtype, self._training.data, variable.offset)
 
     def forget_plans(self) -> None:
         """Make all plans anew when they are needed; training goes on where it was."""
@@ -90,8 +103,63 @@ class Executors:
             return block
         if self._training is not None:
             _move(self._training, self._store, block, store, plan.control_offset)
-        self._training, self._store = block, store
+        self._training, self._store, self._slots = block, store, plan.slots
+        if self._waiting is not None:
+            (slots, control), self._waiting = self._waiting, None
+            self._put_back(slots, control)
         return block
+
+    # --- the state of training, for model files ---
+
+    def slots(self) -> Slots:
+        """The optimizer's slots: live views, by slot name and variable. Empty before training."""
+        if self._waiting is not None:
+            return self._waiting[0]
+        if self._training is None:
+            return {}
+        size = aligned(self._store.layout.parameters)
+        return {
+            name: {
+                v: np.ndarray(v.shape, v.value.dtype, self._training.data, i * size + offset)
+                for v, offset in self._store.offsets.items()
+                if v.storage == "parameter"
+            }
+            for i, name in enumerate(self._slots, start=1)
+        }
+
+    @property
+    def control(self) -> Any:
+        """The counters: a record (or what `restore` was given), None before training."""
+        if self._waiting is not None:
+            return self._waiting[1]
+        return None if self._training is None else self._control()[0]
+
+    def restore(self, slots: Slots, control: Any) -> None:
+        """Put back what `slots` and `control` gave; training goes on from there.
+
+        It waits for the next plan that trains: that one knows where each slot lies.
+        """
+        copies = {name: {v: np.array(a) for v, a in part.items()} for name, part in slots.items()}
+        names = ("iteration", "step", "seed")
+        self._waiting = copies, {name: int(control[name]) for name in names}
+        self._training = self._store = None
+        self._slots = ()
+        self.forget_plans()
+
+    def _control(self) -> np.ndarray:
+        """The control record of each group, a view."""
+        assert self._training is not None
+        offset = (1 + len(self._slots)) * aligned(self._store.layout.parameters)
+        count = (self._training.nbytes - offset) // CONTROL.itemsize
+        return np.ndarray(count, CONTROL, self._training.data, offset)
+
+    def _put_back(self, slots: Slots, control: Any) -> None:
+        for name, parts in self.slots().items():
+            for variable, part in parts.items():
+                if variable in slots.get(name, {}):
+                    part[...] = slots[name][variable]
+        for name, value in control.items():
+            self._control()[name] = value
 
 
 def _move(source: np.ndarray, old: Any, target: np.ndarray, new: Any, control: int) -> None:

@@ -11,12 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import layers, saving
 from fastnn.engine.memory import Layout, aligned, zeros
 from fastnn.layers.base import Call, Layer, Shape
 from fastnn.layers.core import Input, InputLayer
 from fastnn.ops.tensor import Tensor, Variable
+from fastnn.saving import load_model, model_from_json
 from fastnn.training import Trainable
-from fastnn.utils import as_list, unlist
+from fastnn.utils import as_list, describe, unlist
+
+__all__ = ["Model", "Sequential", "load_model", "model_from_json"]
 
 
 class Store:
@@ -170,11 +174,49 @@ class Model(Trainable, Layer):
         names = ", ".join(layer.name for layer in self.layers)
         raise ValueError(f"no layer {name if index is None else index!r}; this model has: {names}")
 
+    # --- files ---
+
+    def save(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write architecture, weights, compile's arguments and optimizer state to a file.
+
+        Parameters
+        ----------
+        filepath : str or path
+            Ends in ".fastnn". Either the whole new file is there afterwards or, after an error,
+            the old one.
+        overwrite : bool, default True
+
+        Raises
+        ------
+        ValueError
+            The model is not built, or the name does not end in ".fastnn".
+        TypeError
+            A layer, loss or the like cannot be described by its arguments, or by a name.
+        OSError
+            The file cannot be written.
+        """
+        saving.save_model(self, filepath, overwrite)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write the weights only; see `fastnn.saving.save_weights`."""
+        saving.save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
+        """Overwrite the weights by those of a file; see `fastnn.saving.load_weights`."""
+        saving.load_weights(self, filepath, skip_mismatch)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON; `fastnn.saving.model_from_json` makes a model of it.
+
+        Parameters
+        ----------
+        **kwargs
+            For `json.dumps`, for example `indent=1`.
+        """
+        return saving.to_json(self, **kwargs)
+
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError(
-            f"model {self.name!r} cannot be copied or pickled; make another one like it and call "
-            "its set_weights(model.get_weights())"
-        )
+        return saving.reduce_model(self)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         return unlist(self.run(as_list(inputs), training))
@@ -257,6 +299,15 @@ class Sequential(Model):
         for layer in as_list(layers):
             self._append(layer)
         self._build_chain()
+
+    def get_config(self) -> dict[str, Any]:
+        described = [describe(layer) for layer in self._layers]
+        return {"name": self.name, "trainable": self.trainable, "layers": described}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        made = [layers.get(described) for described in config["layers"]]
+        return cls(**{**config, "layers": made})
 
     def add(self, layer: Any) -> None:
         """Append a layer.

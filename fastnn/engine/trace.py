@@ -47,6 +47,16 @@ class Sum:
     elements: int = 1
 
 
+def losses_among(sums: Sequence[Sum]) -> list[int]:
+    """Where losses and penalties stand among the accumulators of a plan."""
+    found, start = [], 0
+    for entry in sums:
+        if entry.kind in ("loss", "penalty"):
+            found.append(start)
+        start += at_rows(count(entry.tensor.shape), 1)
+    return found
+
+
 def trace(
     model: Any, mode: str, heads: Sequence[Head] = (), optimizer: Any = None
 ) -> tuple[Program, list[Sum]]:
