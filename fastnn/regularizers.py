@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import ops
-from fastnn.ops.contract import emit
+from fastnn.ops.contract import emit, tracing
 from fastnn.ops.tensor import Tensor, Variable
 from fastnn.utils import Configurable, choose, describe, number, resolve
 
@@ -40,6 +40,11 @@ class Regularizer(Configurable):
             divided by the number of rows.
         """
         return _value_penalty(self, x, rows)
+
+
+def _symbolic(x: Any) -> bool:
+    """Whether a penalty of x is said in ops: x is a tensor, and no variable outside of tracing."""
+    return isinstance(x, Tensor) and (tracing() or not isinstance(x, Variable))
 
 
 class OwnFunction(Regularizer):
@@ -149,7 +154,7 @@ class L2(Regularizer):
 
 
 def _l1_l2(x: Any, l1: float, l2: float) -> Any:
-    if isinstance(x, Tensor) and not isinstance(x, Variable):
+    if _symbolic(x):
         absolute = ops.affine(ops.reduce("sum", ops.unary("absolute", x)), l1)
         return ops.add(absolute, ops.affine(ops.reduce("sum", ops.unary("square", x)), l2))
     x = np.asarray(x, np.float64)
@@ -177,20 +182,18 @@ class OrthogonalRegularizer(Regularizer):
         self.mode = mode
 
     def __call__(self, x: Any) -> Any:
-        if len(np.shape(x) if not isinstance(x, Tensor) else x.shape) != 2:
-            raise ValueError(
-                f"OrthogonalRegularizer works on matrices, got shape "
-                f"{x.shape if isinstance(x, Tensor) else np.shape(x)}"
-            )
+        if not _symbolic(x):
+            x = np.asarray(x, np.float64)
+        if len(x.shape) != 2:
+            raise ValueError(f"OrthogonalRegularizer works on matrices, got shape {x.shape}")
         axis = 1 if self.mode == "rows" else 0
-        size = x.shape[1 - axis] if isinstance(x, Tensor) else np.shape(x)[1 - axis]
+        size = x.shape[1 - axis]
         if size is None or size < 2:
             raise ValueError(
                 f"OrthogonalRegularizer compares {self.mode} with each other, got {size or 'rows'}"
             )
         share = self.factor * 0.5 / (size * (size - 1) / 2)
-        if not isinstance(x, Tensor):
-            x = np.asarray(x, np.float64)
+        if not _symbolic(x):
             unit = x / np.maximum(np.sqrt(np.square(x).sum(axis, keepdims=True)), 1e-7)
             cosines = np.abs(unit @ unit.T if axis else unit.T @ unit)
             return float(share * (cosines.sum() - np.trace(cosines)))

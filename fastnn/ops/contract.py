@@ -49,8 +49,6 @@ class Op:
         It must see all rows of a batch: an executor never cuts the batch into chunks.
     effect : bool
         It writes something that outlives the plan; it is never left out as unused.
-    whole_batch : bool
-        It needs all rows of a batch at once: a plan with it runs no batch in parts.
     """
 
     name = ""
@@ -66,7 +64,6 @@ class Op:
     control = False
     whole_batch = False
     effect = False
-    whole_batch = False
 
     def infer(self, *inputs: Any, **attrs: Any) -> list[Spec]:
         """Shape and dtype of each output; by default those of the first input."""
@@ -129,6 +126,9 @@ class Graph:
         self.nodes: list[Node] = []
         self.streams = 0  # random streams handed out so far
         self.scope = ""  # the layer that is being traced: a prefix of names
+        self.training = False  # what layers inside of a layer are told
+        # Penalties of layers' outputs, by name; None where there is no loss to add them to.
+        self.penalties: list[Tensor] | None = None
 
     def stream(self) -> int:
         """A number for the next op that draws random numbers."""
