@@ -50,9 +50,9 @@ cdef extern from * nogil:
     void channel_add_float(double *sum, const float *x, int64_t n) noexcept
     void channel_add_double(double *sum, const double *x, int64_t n) noexcept
     void channel_add_squares_float(double *sum, const double *mean, const float *x,
-                              int64_t n) noexcept
+                                   int64_t n) noexcept
     void channel_add_squares_double(double *sum, const double *mean, const double *x,
-                               int64_t n) noexcept
+                                    int64_t n) noexcept
     double run_sum_float(const float *x, int64_t n) noexcept
     double run_sum_double(const double *x, int64_t n) noexcept
     double run_squares_float(double mean, const float *x, int64_t n) noexcept
@@ -118,7 +118,7 @@ cdef void channel_squares(double *sum, const double *mean, const real *x, int64_
 
 
 cdef void norm_line(real *y, const real *x, const real *mean, const real *factor, const real *beta,
-               int64_t count, bint add) noexcept nogil:
+                    int64_t count, bint add) noexcept nogil:
     """y (count) = (x - mean) factor + beta, number by number; beta can be NULL."""
     cdef int64_t i
     if add:
@@ -133,7 +133,7 @@ cdef void norm_line(real *y, const real *x, const real *mean, const real *factor
 
 
 cdef void norm_run(real *y, const real *x, real mean, real factor, real beta, int64_t count,
-              bint add) noexcept nogil:
+                   bint add) noexcept nogil:
     """The same where mean, factor and beta are those of one channel."""
     cdef int64_t i
     if add:
@@ -144,8 +144,9 @@ cdef void norm_run(real *y, const real *x, real mean, real factor, real beta, in
             y[i] = (x[i] - mean) * factor + beta
 
 
-cdef void norm_scaled(real *y, const real *x, const real *mean, const real *factor, const real *beta,
-                 int64_t outer, int64_t channels, int64_t inner, bint add) noexcept nogil:
+cdef void norm_scaled(real *y, const real *x, const real *mean, const real *factor,
+                      const real *beta, int64_t outer, int64_t channels, int64_t inner,
+                      bint add) noexcept nogil:
     """y (outer, channels, inner) = (x - mean) factor + beta, each per channel."""
     cdef int64_t i, k
     for i in range(outer):
@@ -154,14 +155,14 @@ cdef void norm_scaled(real *y, const real *x, const real *mean, const real *fact
         else:
             for k in range(channels):
                 norm_run(y + k * inner, x + k * inner, mean[k], factor[k],
-                    <real>0 if beta == NULL else beta[k], inner, add)
+                         <real>0 if beta == NULL else beta[k], inner, add)
         y += channels * inner
         x += channels * inner
 
 
 cdef void batch_norm(real **p, const int64_t *n, const double *c) noexcept nogil:
     """p = [y (outer, channels, inner), mean, rstd, moving_mean, moving_variance, x, gamma or NULL,
-    beta or NULL, moving_mean, moving_variance, workspace], c = [epsilon, momentum].
+            beta or NULL, moving_mean, moving_variance, workspace], c = [epsilon, momentum].
     """
     cdef int64_t outer = n[0], channels = n[1], inner = n[2], k, number = outer * inner
     cdef double *mean = <double *>p[10]
@@ -182,7 +183,7 @@ cdef void batch_norm(real **p, const int64_t *n, const double *c) noexcept nogil
         # The factors take the place of means that were read already.
         factor[k] = <real>(rstd if p[6] == NULL else rstd * <double>p[6][k])
     norm_scaled(p[0], <const real *>p[5], <const real *>p[1], <const real *>factor,
-           <const real *>p[7], outer, channels, inner, n[3] & 1)
+                <const real *>p[7], outer, channels, inner, n[3] & 1)
 
 
 cdef void batch_norm_inference(real **p, const int64_t *n, const double *c) noexcept nogil:
@@ -196,7 +197,7 @@ cdef void batch_norm_inference(real **p, const int64_t *n, const double *c) noex
         rstd = 1 / sqrt(<double>p[5][k] + c[0])
         factor[k] = <real>(rstd if p[2] == NULL else rstd * <double>p[2][k])
     norm_scaled(p[0], <const real *>p[1], <const real *>p[4], <const real *>factor,
-           <const real *>p[3], n[0], channels, n[2], n[3] & 1)
+                <const real *>p[3], n[0], channels, n[2], n[3] & 1)
 
 
 cdef void slope_line(real *dx, const real *dy, const real *x, const real *mean, const real *rstd,
@@ -228,7 +229,7 @@ cdef inline void put_sum(real *y, double value, bint add) noexcept nogil:
 
 cdef void batch_norm_backward(real **p, const int64_t *n, const double *c) noexcept nogil:
     """p = [dx (outer, channels, inner), dgamma, dbeta, dy, x, mean, rstd, gamma or NULL,
-    workspace]; dx may be dy.
+            workspace]; dx may be dy.
     """
     cdef int64_t outer = n[0], channels = n[1], inner = n[2], i, k, number = outer * inner
     cdef double *a = <double *>p[8]             # the sums of dy, then their means

@@ -1,4 +1,4 @@
-"""Random numbers: dropout, noise and the order of an epoch, the same bits as fastnn/ops/random.py."""
+"""Random numbers: dropout, noise, the order of an epoch; the same bits as fastnn/ops/random.py."""
 
 cdef extern from "philox.h" nogil:
     const int PHILOX_LANES
