@@ -26,7 +26,7 @@ FUSED = """
     accumulate activation activation_backward adadelta adagrad adam adamax average batch_norm
     batch_norm_backward batch_norm_inference binary_accuracy categorical_accuracy clear clip
     clip_norm confusion_matrix count crossentropy crossentropy_backward dropout elementwise_loss
-    elementwise_loss_backward l1_l2_gradient l1_l2_penalty l2_penalty layer_norm
+    elementwise_loss_backward l1_l2_gradient l1_l2_penalty layer_norm
     layer_norm_backward limit_norm linear linear_dw linear_dx lion log_softmax
     log_softmax_backward loss_scale momentum nadam noise rmsprop sgd softmax softmax_backward
     softmax_crossentropy softmax_crossentropy_backward square_sum value_penalty
