@@ -17,6 +17,7 @@ from fastnn.backends.base import Job
 from fastnn.engine.backward import gradient_of
 from fastnn.engine.build import Program, Section, build
 from fastnn.engine.memory import zeros
+from fastnn.heads import Kind
 from fastnn.layers import Dense, Dropout, Layer
 from fastnn.model import Store
 from fastnn.ops.contract import Graph, Op, emit
@@ -481,7 +482,7 @@ def machine_for(backend, seed):
         ]
     )
     model.compile("adam", loss="sparse_categorical_crossentropy", backend=backend)
-    executor, _ = model._executor("train", 10, (False,))
+    executor, _ = model._executor("train", 10, (Kind(),))
     executor.control["rate"] = 0.01
     return model, executor
 

@@ -29,6 +29,7 @@ from fastnn import (
     utils,
 )
 from fastnn.engine.plan import Buffer, Group, Plan, PlanError, Step
+from fastnn.heads import Kind
 from fastnn.layers import Dense, Dropout, Flatten, Layer, Rescaling
 from fastnn.ops.contract import Graph, Op, emit, registry
 from fastnn.ops.tensor import Tensor
@@ -995,7 +996,7 @@ def test_all_missing_kernels_are_listed_and_none_is_replaced(backend, monkeypatc
 
 def test_blocks_that_are_too_small_are_refused():
     model = regressor()
-    plan = model._executor("train", 4, (False,))[0].plan
+    plan = model._executor("train", 4, (Kind(),))[0].plan
     cls = backends.get()
     small = np.zeros(plan.sizes["model"] - 1, np.uint8)
     parts = ["the model block has", f"the plan needs {plan.sizes['model']}"]
