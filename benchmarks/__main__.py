@@ -10,73 +10,16 @@ row says WRONG, without a ratio, and the exit status is 1.
 import argparse
 import importlib.util
 import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
 
-import numpy as np
-
+from benchmarks.harness import Worker, machine, measure, span
 from benchmarks.peers import PEERS
 from benchmarks.workloads import WORKLOADS
 
 # Final losses (medians) further apart than this mean different work. All start from the same
 # weights and only the order of the rows differs; single runs of `wide` differ by as much.
 LOSS_FACTOR = 1.3
-
-
-class Worker:
-    """A process that trains one workload with one library; see worker.py."""
-
-    def __init__(self, peer, workload, threads):
-        count = str(threads)
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", peer, workload, count],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            env=os.environ | {"OMP_NUM_THREADS": count},
-        )
-        self.name = f"{peer} on {workload}"
-        self.version = self.answer()["version"]
-
-    def train(self):
-        self.process.stdin.write("train\n")
-        return self.answer()
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"{self.name}: the process ended with status {self.process.wait()}")
-        return json.loads(line)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait()
-
-
-def measure(workload, peers, repeats, threads):
-    """Train by turns; returns for each peer its version, seconds and losses."""
-    workers = {peer: Worker(peer, workload, threads) for peer in peers}
-    runs = {peer: [] for peer in peers}
-    for turn in range(1 + repeats):
-        for peer, worker in workers.items():
-            run = worker.train()
-            if turn > 0:  # the first one warms up
-                runs[peer].append(run)
-    for worker in workers.values():
-        worker.close()
-    return {
-        peer: {
-            "version": workers[peer].version,
-            "seconds": [run["seconds"] for run in runs[peer]],
-            "losses": [run["loss"] for run in runs[peer]],
-        }
-        for peer in peers
-    }
 
 
 def compare(results):
@@ -102,25 +45,6 @@ def rows(workload, results):
         yield line
 
 
-def span(values):
-    return f"{statistics.median(values):.4g} ({min(values):.3g} .. {max(values):.3g})"
-
-
-def machine():
-    name = platform.processor() or platform.machine()
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo") as file:
-            names = [line.partition(":")[2].strip() for line in file if "model name" in line]
-        name = names[0] if names else name
-    return {
-        "processor": name,
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-    }
-
-
 def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("workloads", nargs="*", metavar="workload", help=", ".join(WORKLOADS))
@@ -144,7 +68,8 @@ def main():
     print(f"{'workload':10}{'peer':10}{'ms (min .. max)':>28}{'loss':>12}{'times fastnn':>28}")
     figures = {}
     for workload in args.workloads or WORKLOADS:
-        figures[workload] = measure(workload, peers, args.repeats, args.threads)
+        workers = {peer: Worker(peer, workload, args.threads) for peer in peers}
+        figures[workload] = measure(workers, args.repeats)
         compare(figures[workload])
         print("\n".join(rows(workload, figures[workload])), flush=True)
 

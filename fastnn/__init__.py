@@ -16,16 +16,19 @@ from fastnn import (
     metrics,
     optimizers,
     regularizers,
+    saving,
     utils,
 )
 from fastnn.layers import Input
 from fastnn.model import Model, Sequential
+from fastnn.saving import ModelFileError, load_model
 
-__version__ = "0.1.0.dev0"
+__version__ = config.VERSION
 
 __all__ = [
     "Input",
     "Model",
+    "ModelFileError",
     "Sequential",
     "__version__",
     "activations",
@@ -34,9 +37,11 @@ __all__ = [
     "datasets",
     "initializers",
     "layers",
+    "load_model",
     "losses",
     "metrics",
     "optimizers",
     "regularizers",
+    "saving",
     "utils",
 ]

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+VERSION = "0.1.0.dev0"
+
 FLOAT_TYPES = ("float32", "float64")
 
 _floatx = "float32"

@@ -28,6 +28,8 @@ class Metric(Configurable):
     ----------
     target : {"like", "labels"}
         Whether y_true looks like the prediction, or holds one class index per row.
+    direction : {"max", "min", None}
+        Which values are better, for callbacks that monitor the metric.
     """
 
     target = "like"
@@ -35,6 +37,7 @@ class Metric(Configurable):
     ignore_class: int | None = None
     bounded = False
     signed = False
+    direction: str | None = None
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or snake_case(type(self).__name__)
@@ -66,6 +69,7 @@ class CategoricalAccuracy(_Mean):
     """How often the largest prediction is the class of a one-hot target."""
 
     either = True
+    direction = "max"
 
     def check(self, y_pred_shape: Any) -> None:
         _needs_classes(self, y_pred_shape)
@@ -96,6 +100,8 @@ class BinaryAccuracy(_ElementMean):
     threshold : float, default 0.5
     """
 
+    direction = "max"
+
     def __init__(self, name: str | None = None, threshold: float = 0.5) -> None:
         super().__init__(name)
         self.threshold = number("BinaryAccuracy: threshold", threshold, low=0, below=1)
@@ -109,12 +115,16 @@ class BinaryAccuracy(_ElementMean):
 class MeanSquaredError(_ElementMean):
     """mean((y_pred - y_true)^2)."""
 
+    direction = "min"
+
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         return losses.MeanSquaredError().sums(y_true, y_pred, weight)
 
 
 class MeanAbsoluteError(_ElementMean):
     """mean(|y_pred - y_true|)."""
+
+    direction = "min"
 
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         return losses.MeanAbsoluteError().sums(y_true, y_pred, weight)

@@ -11,12 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import layers, saving, summary
 from fastnn.engine.memory import Layout, aligned, zeros
 from fastnn.layers.base import Call, Layer, Shape
 from fastnn.layers.core import Input, InputLayer
 from fastnn.ops.tensor import Tensor, Variable
+from fastnn.saving import load_model, model_from_json
 from fastnn.training import Trainable
-from fastnn.utils import as_list, unlist
+from fastnn.utils import as_list, describe, unlist
+
+__all__ = ["Model", "Sequential", "load_model", "model_from_json"]
 
 
 class Store:
@@ -170,11 +174,49 @@ class Model(Trainable, Layer):
         names = ", ".join(layer.name for layer in self.layers)
         raise ValueError(f"no layer {name if index is None else index!r}; this model has: {names}")
 
+    # --- files ---
+
+    def save(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write architecture, weights, compile's arguments and optimizer state to a file.
+
+        Parameters
+        ----------
+        filepath : str or path
+            Ends in ".fastnn". Either the whole new file is there afterwards or, after an error,
+            the old one.
+        overwrite : bool, default True
+
+        Raises
+        ------
+        ValueError
+            The model is not built, or the name does not end in ".fastnn".
+        TypeError
+            A layer, loss or the like cannot be described by its arguments, or by a name.
+        OSError
+            The file cannot be written.
+        """
+        saving.save_model(self, filepath, overwrite)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write the weights only; see `fastnn.saving.save_weights`."""
+        saving.save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
+        """Overwrite the weights by those of a file; see `fastnn.saving.load_weights`."""
+        saving.load_weights(self, filepath, skip_mismatch)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON; `fastnn.saving.model_from_json` makes a model of it.
+
+        Parameters
+        ----------
+        **kwargs
+            For `json.dumps`, for example `indent=1`.
+        """
+        return saving.to_json(self, **kwargs)
+
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError(
-            f"model {self.name!r} cannot be copied or pickled; make another one like it and call "
-            "its set_weights(model.get_weights())"
-        )
+        return saving.reduce_model(self)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         return unlist(self.run(as_list(inputs), training))
@@ -204,34 +246,12 @@ class Model(Trainable, Layer):
         print_fn : callable, optional
             Called with each line instead of `print`.
         """
-        show = print_fn or print
-        rows = [("Layer (type)", "Output shape", "Params", "Trainable")]
-        outputs = {id(c.layer): c.outputs[0].shape for c in reversed(self.calls)}
-        for layer in self._layers:
-            shape = outputs.get(id(layer), layer.batch_shape)
-            trained = sum(v.value.size for v in layer.trainable_variables)
-            rows.append(
-                (
-                    f"{layer.name} ({type(layer).__name__})",
-                    "?" if shape is None else _shape_text(shape),
-                    f"{layer.count_params():,}",
-                    f"{trained:,}",
-                )
-            )
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        if line_length is not None:
-            widths[0] = max(widths[0], line_length - sum(widths[1:]) - 6)
-        show(f'Model: "{self.name}"')
-        for i, row in enumerate(rows):
-            cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1])]
-            cells += [row[2].rjust(widths[2]), row[3].rjust(widths[3])]
-            show("  ".join(cells).rstrip())
-            if i == 0:
-                show("-" * (sum(widths) + 6))
-        total = self.count_params()
-        trained = sum(v.value.size for v in self.trainable_variables)
-        size = sum(v.value.nbytes for v in self.variables)
-        show(f"Total params: {total:,} ({size:,} bytes), trainable {trained:,}")
+        for line in summary.text(self, line_length):
+            (print_fn or print)(line)
+
+    def _repr_html_(self) -> str:
+        """The summary as a notebook shows it."""
+        return summary.html(self)
 
 
 class Sequential(Model):
@@ -257,6 +277,15 @@ class Sequential(Model):
         for layer in as_list(layers):
             self._append(layer)
         self._build_chain()
+
+    def get_config(self) -> dict[str, Any]:
+        described = [describe(layer) for layer in self._layers]
+        return {"name": self.name, "trainable": self.trainable, "layers": described}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        made = [layers.get(described) for described in config["layers"]]
+        return cls(**{**config, "layers": made})
 
     def add(self, layer: Any) -> None:
         """Append a layer.
@@ -326,10 +355,6 @@ class Sequential(Model):
         listed = self._layers  # without the Input that was made here
         self._set_graph([start], [x])
         self._layers = listed
-
-
-def _shape_text(shape: Shape) -> str:
-    return "(" + ", ".join("None" if n is None else str(n) for n in shape) + ")"
 
 
 def _calls_between(inputs: list[Tensor], outputs: list[Tensor]) -> list[Call]:

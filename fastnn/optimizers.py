@@ -35,6 +35,9 @@ class Optimizer(Configurable):
         A setting is out of its range, or is not supported.
     """
 
+    iterations = 0  # updates done; training keeps it current
+    schedule: Any = None
+
     def __init__(
         self,
         learning_rate: float = 0.001,
@@ -67,6 +70,16 @@ class Optimizer(Configurable):
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
         self._learning_rate = self._number("learning_rate", value, low=0.0)
+
+    def rates(self, iteration: int, step: int, batches: int) -> Any:
+        """The rates of the next `batches` batches; None where the rate stays as it is.
+
+        Parameters
+        ----------
+        iteration, step : int
+            Updates and batches that are done.
+        """
+        return None
 
     def step(self, w: Tensor, g: Tensor, slot: Slot, rate_factor: float) -> None:
         """Emit the update of parameters `w` by their gradient `g`.

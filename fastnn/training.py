@@ -17,7 +17,7 @@ from fastnn import backends, data, optimizers
 from fastnn.backends import Executor, Job
 from fastnn.callbacks import Callback, History, Progress, overrides
 from fastnn.engine.plan import Plan
-from fastnn.engine.trace import Sum
+from fastnn.engine.trace import Sum, losses_among
 from fastnn.executors import Executors
 from fastnn.heads import Heads, Kind, Settings
 from fastnn.ops.tensor import concrete
@@ -25,8 +25,11 @@ from fastnn.utils import as_list, unlist
 
 ROWS_AT_ONCE = 256  # of evaluate and predict, unless batch_size says otherwise
 EPOCHS_AT_ONCE = 1024  # in one call of the executor
+RATES_AT_ONCE = 4096  # entries of the table of a schedule
 
 BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
+TEST_BATCH_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
+PREDICT_BATCH_HOOKS = ("on_predict_batch_begin", "on_predict_batch_end")
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 
 
@@ -300,23 +303,32 @@ class Trainable:
             job.max_epochs = 1
         if any(overrides(c, *BATCH_HOOKS) for c in hooks):
             job.max_batches = 1
+        job.stop_on_nan = any(c.stop_on_nan for c in hooks)
+        job.watched = losses_among(sums)
         run = _Run(self, heads, executor, sums, job, hooks, initial_epoch)
         run.progress = Progress(shown, epochs, job.batches)
         if held_out:
-            run.validate = lambda: self._evaluate(heads, held_out, held_weighted, check_batch)
+            run.validate = lambda: self._evaluate(
+                heads, held_out, held_weighted, check_batch, hooks
+            )
             run.validation_freq = validation_freq
         self.stop_training = False
-        for callback in hooks:
-            callback.set_model(self)
-            callback.set_params(
-                {"epochs": epochs, "steps": job.batches, "batch_size": batch_size, "verbose": shown}
-            )
+        self._introduce(
+            hooks,
+            {"epochs": epochs, "steps": job.batches, "batch_size": batch_size, "verbose": shown},
+        )
         try:
             run.all_epochs()
         finally:
-            self._past_epochs += job.epoch + (job.batch > 0)  # the next order is a new one
+            # The next order of the rows is a new one.
+            self._past_epochs = job.past_epochs + job.passes + (job.batch > 0)
             run.progress.close()
         return run.history
+
+    def _introduce(self, hooks: Sequence[Callback], params: dict[str, Any]) -> None:
+        for callback in hooks:
+            callback.set_model(self)
+            callback.set_params(params)
 
     def _validation_feeds(
         self, heads: Heads, given: Any
@@ -331,11 +343,28 @@ class Trainable:
     # --- evaluate, predict, one batch ------------------------------------------------------------
 
     def _evaluate(
-        self, heads: Heads, feeds: list[np.ndarray], weighted: Sequence[Kind], batch_size: int
+        self,
+        heads: Heads,
+        feeds: list[np.ndarray],
+        weighted: Sequence[Kind],
+        batch_size: int,
+        hooks: list[Callback],
     ) -> dict[str, Any]:
         rows = len(feeds[0])
         executor, sums = self._executor("evaluate", min(batch_size, rows), weighted)
-        return heads.results(sums, executor.evaluate(feeds, rows))
+        _call(hooks, "on_test_begin", {})
+        if any(overrides(c, *TEST_BATCH_HOOKS) for c in hooks):
+            totals = np.zeros(executor.plan.accumulator_count)
+            for number, start in enumerate(range(0, rows, batch_size)):
+                batch = [a[start : start + batch_size] for a in feeds]
+                _call(hooks, "on_test_batch_begin", number, {})
+                totals += executor.evaluate(batch, len(batch[0]))
+                _call(hooks, "on_test_batch_end", number, heads.results(sums, totals))
+        else:
+            totals = executor.evaluate(feeds, rows)
+        logs = heads.results(sums, totals)
+        _call(hooks, "on_test_end", logs)
+        return logs
 
     def evaluate(
         self,
@@ -345,7 +374,7 @@ class Trainable:
         verbose: Any = "auto",
         sample_weight: Any = None,
         steps: None = None,
-        callbacks: None = None,
+        callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
         """Loss and metrics over all rows.
@@ -358,8 +387,9 @@ class Trainable:
             Rows at once; the result does not depend on it, beyond rounding.
         verbose
             Accepted, without effect.
-        steps, callbacks : None
+        steps : None
             Not supported.
+        callbacks : list of Callback, optional
         return_dict : bool, default False
 
         Returns
@@ -367,13 +397,14 @@ class Trainable:
         float, list or dict
             The loss; with metrics a list in the order of `metrics_names`, or a dictionary.
         """
-        for name, value in (("steps", steps), ("callbacks", callbacks)):
-            if value is not None:
-                raise ValueError(f"evaluate: {name}={value!r} is not supported; leave it out")
+        if steps is not None:
+            raise ValueError(f"evaluate: steps={steps!r} is not supported; leave it out")
+        hooks = _callbacks(callbacks)
         batch_size = data.whole(ROWS_AT_ONCE if batch_size is None else batch_size, "batch_size")
         heads = self._require_compiled("evaluate", x)
         feeds, weighted = self._feeds(heads, x, y, sample_weight)
-        logs = self._evaluate(heads, feeds, weighted, batch_size)
+        self._introduce(hooks, {"steps": -(-len(feeds[0]) // batch_size)})
+        logs = self._evaluate(heads, feeds, weighted, batch_size, hooks)
         return logs if return_dict else unlist(logs.values())
 
     def predict(
@@ -382,7 +413,7 @@ class Trainable:
         batch_size: int | None = None,
         verbose: Any = "auto",
         steps: None = None,
-        callbacks: None = None,
+        callbacks: Any = None,
     ) -> Any:
         """The outputs for each row of x.
 
@@ -393,8 +424,9 @@ class Trainable:
             Rows at once; the result does not depend on it.
         verbose
             Accepted, without effect.
-        steps, callbacks : None
+        steps : None
             Not supported.
+        callbacks : list of Callback, optional
 
         Returns
         -------
@@ -405,16 +437,26 @@ class Trainable:
         ValueError
             x does not fit the model, or the model is not built.
         """
-        for name, value in (("steps", steps), ("callbacks", callbacks)):
-            if value is not None:
-                raise ValueError(f"predict: {name}={value!r} is not supported; leave it out")
+        if steps is not None:
+            raise ValueError(f"predict: steps={steps!r} is not supported; leave it out")
+        hooks = _callbacks(callbacks)
         batch_size = data.whole(ROWS_AT_ONCE if batch_size is None else batch_size, "batch_size")
         self._require_built("predict")
         feeds = self._input_feeds(x)
         rows = len(feeds[0])
         executor, _ = self._executor("predict", min(batch_size, rows), ())
         outputs = [np.empty(concrete(b.shape, rows), b.dtype) for b in executor.plan.outputs]
-        executor.predict(feeds, rows, outputs)
+        self._introduce(hooks, {"steps": -(-rows // batch_size)})
+        _call(hooks, "on_predict_begin", {})
+        if any(overrides(c, *PREDICT_BATCH_HOOKS) for c in hooks):
+            for number, start in enumerate(range(0, rows, batch_size)):
+                batch, made = ([a[start : start + batch_size] for a in s] for s in (feeds, outputs))
+                _call(hooks, "on_predict_batch_begin", number, {})
+                executor.predict(batch, len(batch[0]), made)
+                _call(hooks, "on_predict_batch_end", number, {"outputs": unlist(made)})
+        else:
+            executor.predict(feeds, rows, outputs)
+        _call(hooks, "on_predict_end", {})
         return unlist(outputs)
 
     def train_on_batch(
@@ -446,9 +488,8 @@ class Trainable:
         feeds, weighted = self._feeds(heads, x, y, sample_weight)
         rows = len(feeds[0])
         executor, sums = self._executor("train", rows, weighted)
-        executor.control["rate"] = self.optimizer.learning_rate
         totals = np.zeros((1, executor.plan.accumulator_count))
-        executor.train(Job(feeds, rows, rows, 1, False, totals))
+        _train(self.optimizer, executor, Job(feeds, rows, rows, 1, False, totals))
         logs = heads.results(sums, totals[0])
         return logs if return_dict else unlist(logs.values())
 
@@ -478,6 +519,9 @@ class _Run:
     def all_epochs(self) -> None:
         """Run until the job is done or the user stops it."""
         self.call("on_train_begin", {})
+        # A callback may have restored a state.
+        self.job.past_epochs = self.model._past_epochs
+        restored = len(self.history.epoch)
         try:
             self.slices()
         except KeyboardInterrupt:
@@ -485,7 +529,7 @@ class _Run:
             # noted as well, so that the history tells what the weights have seen.
             if self.validate is None:
                 self.history.forget_unfinished()
-                for number in range(len(self.history.epoch), self.job.epoch):
+                for number in range(len(self.history.epoch) - restored, self.job.epoch):
                     logs = self.results(self.job.sums_of(number))
                     self.history.add(number + self.first_epoch, logs)
             raise
@@ -499,8 +543,12 @@ class _Run:
             if batch == 0:
                 self.call("on_epoch_begin", epoch + self.first_epoch, {})
             self.call("on_train_batch_begin", batch, {})
-            executor.control["rate"] = self.model.optimizer.learning_rate
-            executor.train(job)
+            _train(self.model.optimizer, executor, job)
+            self.model._past_epochs = job.past_epochs + job.passes + (job.batch > 0)
+            if job.stopped_on_nan:
+                at = job.batch or job.batches
+                self.call("on_nan", at - 1, self.results(executor.accumulators))
+                self.model.stop_training = True
             if job.max_batches == 1:
                 sums = job.sums_of(epoch) if job.epoch > epoch else executor.accumulators
                 self.call("on_train_batch_end", batch, self.results(sums))
@@ -517,22 +565,50 @@ class _Run:
         epoch = number + self.first_epoch
         self.logs = self.results(self.job.sums_of(number))
         if self.validate is not None and (epoch + 1) % self.validation_freq == 0:
-            self.call("on_test_begin", {})
             checked = self.validate()
-            self.call("on_test_end", checked)
             self.logs |= {f"val_{key}": value for key, value in checked.items()}
-        self.history.add(epoch, self.logs)
-        self.progress.end_epoch(epoch, self.logs)
-        self.call("on_epoch_end", epoch, self.logs)
+        try:
+            self.call("on_epoch_end", epoch, self.logs)  # which can add to the logs
+        finally:
+            self.history.add(epoch, self.logs)
+            self.progress.end_epoch(epoch, self.logs)
 
     def results(self, sums: np.ndarray) -> dict[str, Any]:
         """Losses and metrics of an epoch so far."""
         return self.heads.results(self.sums, sums)
 
     def call(self, hook: str, *args: Any) -> None:
-        """Call a hook of each callback."""
-        for callback in self.hooks:
-            getattr(callback, hook)(*args)
+        _call(self.hooks, hook, *args)
+
+
+def _call(hooks: Sequence[Callback], hook: str, *args: Any) -> None:
+    """Call a hook of each callback."""
+    for callback in hooks:
+        getattr(callback, hook)(*args)
+
+
+def _train(optimizer: Any, executor: Executor, job: Job) -> None:
+    """One slice, with the optimizer's rate or the table of its schedule."""
+    control = executor.control[0]
+    left = (job.epochs - job.epoch) * job.steps - job.step
+    job.rates = optimizer.rates(
+        int(control["iteration"]), int(control["step"]), min(left, RATES_AT_ONCE)
+    )
+    if job.rates is None:
+        executor.control["rate"] = optimizer.learning_rate
+    try:
+        executor.train(job)
+    finally:
+        _note(optimizer, executor)
+
+
+def _note(optimizer: Any, executor: Executor) -> None:
+    """Tell the optimizer where the executor is."""
+    control = executor.control[0]
+    optimizer.iterations = int(control["iteration"])
+    table = optimizer.rates(optimizer.iterations, int(control["step"]), 1)
+    if table is not None:
+        optimizer._learning_rate = float(table[0])
 
 
 def _verbosity(verbose: Any) -> int:
@@ -548,10 +624,4 @@ def _callbacks(callbacks: Any) -> list[Callback]:
             raise TypeError(
                 f"callbacks must be a list of fastnn.callbacks.Callback, got {callback!r}"
             )
-        for hook in ("on_test_batch_begin", "on_test_batch_end"):
-            if hasattr(callback, hook):
-                raise ValueError(
-                    f"{type(callback).__name__} defines {hook}, but validation runs in one native "
-                    "call; use on_test_begin or on_test_end"
-                )
     return hooks

@@ -67,8 +67,10 @@ def describe(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): describe(v) for key, v in value.items()}
     if isinstance(value, Configurable):
+        _note(type(value))
         return {"class_name": type(value).__name__, "config": value.get_config()}
     if callable(value) and hasattr(value, "__name__"):
+        _note(value)
         return value.__name__
     raise TypeError(
         f"{value!r} cannot be written down; define get_config() in the class that holds it"
@@ -76,6 +78,27 @@ def describe(value: Any) -> Any:
 
 
 _local = threading.local()
+
+
+@contextlib.contextmanager
+def own_objects() -> Iterator[dict[str, Any]]:
+    """Inside the `with`, `describe` notes each class and function that is not fastnn's, by name."""
+    outer = getattr(_local, "own", None)
+    _local.own = {}
+    try:
+        yield _local.own
+    finally:
+        _local.own = outer
+
+
+def _note(thing: Any) -> None:
+    own = getattr(_local, "own", None)
+    if own is None or str(thing.__module__).partition(".")[0] == "fastnn":
+        return
+    if own.setdefault(thing.__name__, thing) is not thing:
+        raise ValueError(
+            f"two different classes or functions are called {thing.__name__!r}; rename one of them"
+        )
 
 
 @contextlib.contextmanager

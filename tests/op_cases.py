@@ -787,8 +787,7 @@ def _(rng: Rng) -> Iterator[Case]:
         x = normal(rng, rows, 2)
         for function in ("sum", "mean"):
             for weight in (None, weights(rng, rows), weights(rng, rows, 3), np.zeros(rows)):
-                yield Case("batch_weights", [x, weight], {"function": function}, add=False,
-                           control={"batch_rows": rows + 9})  # fmt: skip
+                yield Case("batch_weights", [x, weight], {"function": function}, add=False)
 
 
 @of("keep_labels")

@@ -250,7 +250,8 @@ def _(rng, rows):
             if "hinge" in name:  # 1 - t p is at least 0.1 from 0
                 t = rng.choice([0.0, 1.0, -1.0], shape)
                 p = np.where(np.abs(np.abs(p) - 1) < 0.1, 0.5, p)
-            for parameters in {LOSSES[name].parameters, (0.5, 0.7, 0.2)[: len(LOSSES[name].parameters)]}:
+            usual = LOSSES[name].parameters
+            for parameters in {usual, (0.5, 0.7, 0.2)[: len(usual)]}:
                 make = loss("elementwise_loss", function=name, parameters=parameters)
                 yield (name, shape, len(weight)), make, [batch(p), fixed(t), *weight]
 
@@ -261,7 +262,8 @@ def _(rng, rows):
         for name in ROW_LOSSES:
             p, t = away(rng, *shape), away(rng, *shape)
             if name == "categorical_hinge":  # no two predictions are close, all margins are wide
-                p = rng.permuted(np.tile(np.linspace(0.1, 0.9, shape[-1]), (*shape[:-1], 1)), axis=-1)
+                steps = np.linspace(0.1, 0.9, shape[-1])
+                p = rng.permuted(np.tile(steps, (*shape[:-1], 1)), axis=-1)
                 t = np.eye(shape[-1])[labels(rng, shape[-1], *shape[:-1])]
             given = [batch(p), fixed(t), *weight]
             yield (name, shape, len(weight)), loss("row_loss", function=name), given

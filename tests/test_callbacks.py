@@ -195,6 +195,18 @@ def test_an_exception_in_a_callback_reaches_the_caller(backend):
     assert model.fit(X, Y, verbose=0).epoch == [0]
 
 
+def test_what_a_callback_adds_to_the_logs_is_in_the_history_and_seen_by_later_ones(backend):
+    class Add(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["mine"] = 10.0 * epoch
+
+    watch = Note()
+    history = mlp().fit(X, Y, epochs=3, callbacks=[Add(), watch], verbose=0)
+    assert history.history["mine"] == [0.0, 10.0, 20.0]
+    assert [logs["mine"] for call, logs in zip(watch.calls, watch.logs, strict=True)
+            if call[0] == "on_epoch_end"] == [0.0, 10.0, 20.0]  # fmt: skip
+
+
 # --- Ctrl-C ---
 
 

@@ -280,7 +280,7 @@ def gan_program(made):
 
     def judge(x, label):
         logit = discriminate(x)
-        target = ops.affine(logit, 0.0, label)
+        target = ops.affine(ops.slice_(real, [None, (0, 1)]), 0.0, label)
         return emit(
             "elementwise_loss", logit, target, None, function="binary_crossentropy_logits"
         ), emit("loss_scale", None, factor=1.0)

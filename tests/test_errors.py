@@ -4,9 +4,7 @@ A message names the argument, what was received, what was expected and what to d
 call the weights are what they were. Plans made by hand show that an unsafe one never runs.
 """
 
-import copy
 import dataclasses
-import pickle
 
 import numpy as np
 import pytest
@@ -399,10 +397,9 @@ def test_arguments_of_fit(settings, parts):
 
 def test_unsupported_arguments_of_the_other_methods():
     model = classifier()
-    for name in ("steps", "callbacks"):
-        parts = [f"{name}=3 is not supported", "leave it out"]
-        refused(ValueError, parts, lambda n=name: model.evaluate(X, LABELS, **{n: 3}), model)
-        refused(ValueError, parts, lambda n=name: model.predict(X, **{n: 3}), model)
+    parts = ["steps=3 is not supported", "leave it out"]
+    refused(ValueError, parts, lambda: model.evaluate(X, LABELS, steps=3), model)
+    refused(ValueError, parts, lambda: model.predict(X, steps=3), model)
     refused(
         ValueError,
         "class_weight={0: 1} is not supported",
@@ -416,16 +413,6 @@ def test_callbacks_that_are_none(given):
     model = classifier()
     parts = ["callbacks must be a list of fastnn.callbacks.Callback", "got "]
     refused(TypeError, parts, lambda: model.fit(X, LABELS, callbacks=given), model)
-
-
-def test_a_hook_that_would_never_be_called_is_refused():
-    class Watch(callbacks.Callback):
-        def on_test_batch_end(self, batch, logs=None):
-            pass
-
-    model = classifier()
-    parts = ["Watch defines on_test_batch_end", "use on_test_begin or on_test_end"]
-    refused(ValueError, parts, lambda: model.fit(X, LABELS, callbacks=[Watch()]), model)
 
 
 # --- not compiled, not built ---------------------------------------------------------------------
@@ -504,7 +491,7 @@ def test_build_with_what_is_no_shape(shape):
         ({"loss_weights": {"no": 1}}, ["loss_weights: unknown output 'no'", "out"]),
         ({"loss": {"no": "mse"}}, ["loss: unknown output 'no'", "out"]),
         ({"loss": ["mse", "mse"]}, ["loss: got a list of 2", "a list of 1"]),
-        ({"loss": {}}, "output 'out' has no loss"),
+        ({"loss": {}}, "no output has a loss; the outputs are: out"),
         ({"metrics": {"no": ["mse"]}}, ["metrics: unknown output 'no'", "out"]),
     ],
 )
@@ -541,22 +528,6 @@ def test_a_categorical_metric_with_one_output(metric):
 def test_from_logits_after_probabilities(loss, units, activation, y):
     model = classifier(loss, units, activation)
     parts = ["from_logits=True", f"went through {activation}", "remove that activation"]
-    refused(ValueError, parts, lambda: model.fit(X, y), model)
-
-
-@pytest.mark.parametrize(
-    ("make", "y", "metric", "loss"),
-    [
-        (classifier, LABELS, "mse", "sparse_categorical_crossentropy"),
-        (classifier, LABELS, "categorical_accuracy", "sparse_categorical_crossentropy"),
-        (one_hot_classifier, ONE_HOT, "sparse_categorical_accuracy", "categorical_crossentropy"),
-        (one_hot_classifier, ONE_HOT, "confusion_matrix", "categorical_crossentropy"),
-    ],
-)
-def test_a_metric_that_reads_y_otherwise_than_the_loss(make, y, metric, loss):
-    model = make()
-    model.compile("sgd", loss, metrics=[metric])
-    parts = [f"metric '{metric}'", f"loss '{loss}'", "sparse or one-hot forms alike"]
     refused(ValueError, parts, lambda: model.fit(X, y), model)
 
 
@@ -608,7 +579,16 @@ def test_arguments_that_steer_other_engines_are_accepted():
         (lambda: metrics.BinaryAccuracy(threshold=1), ["BinaryAccuracy: threshold", "got 1"]),
         (lambda: metrics.BinaryAccuracy(threshold=0), ["BinaryAccuracy: threshold", "got 0"]),
         (lambda: metrics.BinaryAccuracy(threshold="a"), ["BinaryAccuracy: threshold", "got 'a'"]),
-        (lambda: losses.MeanSquaredError(reduction="none"), ["reduction 'none'", "sum_over_batch"]),
+        (lambda: losses.MeanSquaredError(reduction="none"), ["reduction 'none'", "one number"]),
+        (lambda: losses.Hinge(reduction="avg"), ["Hinge", "reduction 'avg'", "sum_over_batch"]),
+        (lambda: losses.Hinge(dtype="float16"), ["Hinge: dtype='float16' is not supported"]),
+        (lambda: losses.Huber(-1), ["Huber: delta", "of 0 or more", "got -1"]),
+        (lambda: losses.BinaryCrossentropy(label_smoothing=1.5), ["label_smoothing", "at most 1"]),
+        (lambda: losses.BinaryFocalCrossentropy(gamma=-1), ["gamma", "of 0 or more"]),
+        (
+            lambda: losses.SparseCategoricalCrossentropy(ignore_class=0.5),
+            ["ignore_class must be a whole number or None", "got 0.5"],
+        ),
         (lambda: initializers.VarianceScaling(0), ["VarianceScaling: scale", "above 0", "got 0"]),
         (lambda: initializers.VarianceScaling("a"), ["VarianceScaling: scale", "got 'a'"]),
         (
@@ -682,18 +662,6 @@ def test_the_defaults_of_keras_may_be_written_out():
     [
         (lambda: optimizers.Adam(amsgrad=True), "Adam: amsgrad=True is not supported"),
         (
-            lambda: losses.BinaryCrossentropy(label_smoothing=0.1),
-            "binary_crossentropy: label_smoothing=0.1 is not supported",
-        ),
-        (
-            lambda: losses.CategoricalCrossentropy(label_smoothing=0.1),
-            "categorical_crossentropy: label_smoothing=0.1 is not supported",
-        ),
-        (
-            lambda: losses.SparseCategoricalCrossentropy(ignore_class=0),
-            "sparse_categorical_crossentropy: ignore_class=0 is not supported",
-        ),
-        (
             lambda: losses.CategoricalCrossentropy(axis=1),
             "CategoricalCrossentropy: axis=1 is not supported",
         ),
@@ -717,7 +685,7 @@ def test_unsupported_arguments_name_themselves(make, parts):
         (lambda: Dense(3, lora_rank=4), "Dense has no argument 'lora_rank'"),
         (lambda: Dropout(0.5, rat=4), "Dropout has no argument 'rat'"),
         (lambda: optimizers.SGD(lr=0.1), "SGD has no argument 'lr'"),
-        (lambda: losses.MeanSquaredError(delta=1), "MeanSquaredError has no argument 'delta'"),
+        (lambda: losses.MeanSquaredError(delta=1), "unexpected keyword argument 'delta'"),
     ],
 )
 def test_arguments_that_do_not_exist(make, parts):
@@ -904,16 +872,6 @@ def test_graphs_of_model():
     refused(ValueError, ["outputs must be symbolic tensors", "got 3"], lambda: Model(x, [y, 3]))
     refused(ValueError, "give both inputs and outputs", lambda: Model(x))
     refused(ValueError, "give both inputs and outputs", lambda: Model(outputs=y))
-
-
-@pytest.mark.parametrize("copy", [copy.copy, copy.deepcopy, pickle.dumps])
-@pytest.mark.parametrize("trained", [False, True])
-def test_a_model_cannot_be_copied_or_pickled(copy, trained):
-    model = classifier()
-    if trained:
-        model.fit(X, LABELS, verbose=0)
-    parts = ["model 'sequential' cannot be copied or pickled", "set_weights(model.get_weights())"]
-    refused(TypeError, parts, lambda: copy(model), model)
 
 
 def test_get_layer():

@@ -32,7 +32,8 @@ class Job:
     epochs : int
         The epoch to stop before.
     rates : ndarray of float64, optional
-        Learning rate per batch of the job; without it the rate in the control records stays.
+        Learning rates of the next batches, from the first one of the next call on: an executor
+        comes back when they are used up. Without them the rate in the control records stays.
     seconds : float
         Come back after about this long (at the end of a batch).
     max_batches, max_epochs : int
@@ -41,9 +42,20 @@ class Job:
         The accumulators at the end of an epoch, in row `epoch % kept`: an executor comes back
         before it would overwrite what it wrote in the same call.
     past_epochs : int
-        Epochs of earlier jobs: the permutations go on where those ended.
+        Passes over the data in earlier jobs: the permutations go on where those ended.
+    steps : int
+        Batches per epoch, if that is not one pass over the rows: a pass then goes on in the next
+        epoch. The end of a pass ends an epoch too.
+    passes : int
+        Passes over the rows that have ended.
+    fresh : bool
+        Whether an epoch's accumulators begin at 0; a batch of a stream adds to those before it.
+    stop_on_nan : bool
+        Come back after a batch that made a loss NaN or infinite, and set `stopped_on_nan`.
+    watched : sequence of int
+        The accumulators that are losses (all, unless said).
     order : ndarray (rows,) int64
-        The order of the rows in the running epoch.
+        The order of the rows in the running pass.
     """
 
     feeds: Sequence[np.ndarray]
@@ -53,8 +65,14 @@ class Job:
     shuffle: bool
     sums: np.ndarray
     epoch: int = 0
-    batch: int = 0
+    batch: int = 0  # of the running pass
     past_epochs: int = 0
+    steps: int = 0
+    passes: int = 0
+    fresh: bool = True
+    stop_on_nan: bool = False
+    stopped_on_nan: bool = False
+    watched: Sequence[int] | None = None
     rates: np.ndarray | None = None
     seconds: float = 0.1
     max_batches: int = 1 << 62
@@ -64,6 +82,9 @@ class Job:
     def __post_init__(self) -> None:
         self.order = np.arange(self.rows, dtype=np.int64)
         self.max_epochs = min(self.max_epochs, len(self.sums))
+        self.steps = min(self.steps or self.batches, self.batches)
+        if self.watched is None:
+            self.watched = range(self.sums.shape[1])
 
     def sums_of(self, epoch: int) -> np.ndarray:
         """The accumulators at the end of one of the last epochs."""
@@ -71,8 +92,13 @@ class Job:
 
     @property
     def batches(self) -> int:
-        """Batches per epoch; the last can be shorter."""
+        """Batches per pass over the rows; the last can be shorter."""
         return -(-self.rows // self.batch_size)
+
+    @property
+    def step(self) -> int:
+        """Batches of the running epoch that are done."""
+        return self.batch % self.steps
 
 
 class Executor(ABC):
@@ -139,9 +165,9 @@ class Executor(ABC):
     def check(self, feeds: Sequence[np.ndarray], rows: int, at_once: int = 0) -> None:
         """Refuse arrays that do not fit the plan's feeds: an executor reads them unchecked.
 
-        `at_once` is the length of a batch; it must not exceed the plan's capacity.
+        `at_once` is the length of a batch; above the plan's capacity it must come in chunks.
         """
-        if at_once > self.plan.capacity:
+        if at_once > self.plan.capacity and not self.plan.chunks:
             raise ValueError(
                 f"{at_once} rows in a batch, the plan has room for {self.plan.capacity}"
             )
@@ -169,7 +195,7 @@ class Executor(ABC):
         Parameters
         ----------
         feeds : sequence of ndarray
-            One batch, at most `capacity` rows.
+            One batch.
         group : int
         first_row, batch_rows : int
             Where these rows stand in a batch that several executors share, and its length.

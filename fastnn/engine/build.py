@@ -7,7 +7,7 @@ compiler; it calls the passes in the order in which this package is meant to be 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from fastnn.engine.memory import Layout, Planner, aligned
 from fastnn.engine.plan import Buffer, Group, Plan, Step
 from fastnn.ops.contract import Graph, Node, emit
 from fastnn.ops.tensor import Span, Tensor, Variable
+
+_SUMS = ("gradient", "accumulator")  # storages that are added to, chunk by chunk
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Program:
 
 def build(program: Program, layout: Layout, capacity: int) -> Plan:
     """Compile a program into a validated plan for at most `capacity` rows a batch."""
-    updates: list[list[Node]] = []
+    updates: list[_Updates] = []
     slots: list[str] = []
     for number, section in enumerate(program.sections):
         if section.losses:
@@ -65,14 +67,18 @@ def build(program: Program, layout: Layout, capacity: int) -> Plan:
         updates.append(_updates(section, number, layout, slots))
     planner = Planner(layout, capacity, len(program.sections), slots)
     nodes = [
-        n for s, u in zip(program.sections, updates, strict=True) for n in (*s.graph.nodes, *u)
+        n
+        for s, u in zip(program.sections, updates, strict=True)
+        for n in (*s.graph.nodes, *u.batch, *u.updates)
     ]
+    varying = _varying(nodes, program.feeds)
     left = set(planner.place_scratch(nodes, program.feeds, program.outputs, program.accumulators))
     groups = [
         Group(
-            tuple(_step(n, planner) for n in section.graph.nodes if n in left),
-            tuple(_step(n, planner) for n in made),
+            tuple(_step(n, planner, varying) for n in section.graph.nodes if n in left),
+            tuple(_step(n, planner) for n in made.updates),
             section.every,
+            tuple(_step(n, planner) for n in made.batch),
         )
         for section, made in zip(program.sections, updates, strict=True)
     ]
@@ -93,10 +99,43 @@ def build(program: Program, layout: Layout, capacity: int) -> Plan:
         },
         control_offset=planner.control_offset,
         workspace=workspace,
+        chunks=len(program.sections) == 1 and _adds_up(program.sections[0].graph.nodes, varying),
+        slots=tuple(slots),
     ).validate()
 
 
-def _step(node: Node, planner: Planner) -> Step:
+def _varying(nodes: Sequence[Node], feeds: Iterable[Tensor]) -> set[Tensor]:
+    """The tensors that depend on the rows of a batch."""
+    varying = set(feeds)
+    for node in nodes:
+        if any(t in varying for t in node.inputs if t is not None):
+            varying.update(t for t in node.outputs if t is not None)
+    return varying
+
+
+def _adds_up(nodes: Sequence[Node], varying: set[Tensor]) -> bool:
+    """Whether the gradients of a batch are the sums of those of its chunks.
+
+    Not where an op must see the whole batch, counts its mask, changes a state, or takes rows
+    together other than in a gradient or an accumulator.
+    """
+    constant: set[Tensor] = set()  # gradients with a part that does not depend on the rows
+    for node in nodes:
+        of_rows = any(t in varying for t in node.inputs if t is not None)
+        masked = node.op.name == "loss_scale" and node.inputs[0] is not None
+        if node.op.whole_batch or masked:
+            return False
+        for tensor in node.outputs:
+            if tensor is None or tensor.storage in ("gradient", "accumulator", "control"):
+                continue
+            if tensor.storage != "activation" or (of_rows and not tensor.has_rows):
+                return False
+            if not of_rows and tensor in varying:
+                constant.add(tensor)
+    return not constant
+
+
+def _step(node: Node, planner: Planner, varying: Collection[Tensor] = ()) -> Step:
     def buffers(tensors: Iterable[Tensor | None]) -> tuple[Buffer | None, ...]:
         return tuple(None if t is None else planner.buffer(t) for t in tensors)
 
@@ -110,6 +149,9 @@ def _step(node: Node, planner: Planner) -> Step:
         node.op.constants(node),
         node.op.flops(node),
         node.op.workspace(node) > 0,
+        tuple(i for i, t in enumerate(node.outputs) if t is not None and t.storage == "gradient"),
+        not any(t in varying for t in node.inputs if t is not None)
+        and any(t is not None and t.storage in _SUMS for t in node.outputs),
     )
 
 
@@ -124,10 +166,19 @@ def _workspace(nodes: Sequence[Node], planner: Planner) -> Buffer | None:
     return Buffer("workspace", tensor.shape, planner.dtype(tensor), "scratch", offset, size)
 
 
-def _updates(section: Section, number: int, layout: Layout, slots: list[str]) -> list[Node]:
+@dataclass
+class _Updates:
+    """Nodes that follow a batch's last chunk, and those that follow every k batches."""
+
+    batch: list[Node]
+    updates: list[Node]
+
+
+def _updates(section: Section, number: int, layout: Layout, slots: list[str]) -> _Updates:
     """The update table of a group: one optimizer call per row, a row per run of parameters."""
     if section.optimizer is None:
-        return []
+        return _Updates([], [])
+    batch: list[Node] = []
     itemsize = 4 if layout.dtype == "float32" else 8
 
     def span(storage: str, start: int, stop: int, name: str) -> Span:
@@ -144,7 +195,7 @@ def _updates(section: Section, number: int, layout: Layout, slots: list[str]) ->
             if section.every > 1:
                 total = span("slot", start, stop, f"{number}/accumulated")
                 emit("accumulate", total, g, factor=1 / section.every)
-                section.graph.nodes.append(graph.nodes.pop())
+                batch.append(graph.nodes.pop())
 
             def slot(name: str, start: int = start, stop: int = stop) -> Span:
                 return span("slot", start, stop, f"{number}/{name}")
@@ -152,7 +203,7 @@ def _updates(section: Section, number: int, layout: Layout, slots: list[str]) ->
             section.optimizer.step(w, total, slot, rate_factor=1.0)
             if section.every > 1:
                 emit("clear", total)
-    return graph.nodes
+    return _Updates(batch, graph.nodes)
 
 
 def spans(variables: Sequence[Variable], layout: Layout) -> list[tuple[int, int]]:

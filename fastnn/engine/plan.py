@@ -74,7 +74,12 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Step:
-    """One op over planned buffers; `sizes` and `constants` (and the workspace) go to its kernel."""
+    """One op over planned buffers; `sizes` and `constants` (and the workspace) go to its kernel.
+
+    `gradients` are the outputs that are gradients of parameters: over the chunks of a batch they
+    add up. `once` marks a step whose part of them does not depend on the rows (a penalty): it runs
+    for the first chunk only.
+    """
 
     op: Op
     outputs: tuple[Buffer | None, ...]
@@ -85,6 +90,8 @@ class Step:
     constants: tuple[float, ...]
     flops: Size
     workspace: bool = False
+    gradients: tuple[int, ...] = ()
+    once: bool = False
 
     @property
     def name(self) -> str:
@@ -98,11 +105,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Group:
-    """Forward, loss and backward steps run for each batch; updates every `every` batches."""
+    """Forward, loss and backward steps run for each chunk of a batch, `batch_steps` after its last.
+
+    `updates` follow every `every` batches.
+    """
 
     steps: tuple[Step, ...]
     updates: tuple[Step, ...] = ()
     every: int = 1
+    batch_steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +139,10 @@ class Plan:
         Where the control records lie in the training block.
     workspace : Buffer or None
         Memory that kernels may use during one step.
+    chunks : bool
+        Whether a batch may come in parts of at most `capacity` rows, whose gradients add up.
+    slots : tuple of str
+        Names of the optimizer's slots, which follow the gradients in the training block.
     """
 
     mode: str
@@ -140,11 +155,13 @@ class Plan:
     sizes: dict[str, int]
     control_offset: int
     workspace: Buffer | None
+    chunks: bool = False
+    slots: tuple[str, ...] = ()
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """All steps in running order, updates included."""
-        return tuple(s for g in self.groups for s in (*g.steps, *g.updates))
+        return tuple(s for g in self.groups for s in (*g.steps, *g.batch_steps, *g.updates))
 
     @property
     def accumulator_count(self) -> int:
@@ -187,7 +204,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         if len(plan.groups) > 1:
             yield f"group {index}"
         yield f"   {'step':<{width}} {'bytes':>10} {'flops':>10}  writes <- reads"
-        for step in group.steps:
+        for step in (*group.steps, *group.batch_steps):
             yield _line(number, step, plan.capacity, width)
             number += 1
         if group.updates:

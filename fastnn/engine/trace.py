@@ -61,6 +61,16 @@ class Sum:
     mask: Tensor | None = None  # what the mean of a loss is over, if not over all rows
 
 
+def losses_among(sums: Sequence[Sum]) -> list[int]:
+    """Where losses and penalties stand among the accumulators of a plan."""
+    found, start = [], 0
+    for entry in sums:
+        if entry.kind in ("loss", "penalty"):
+            found.append(start)
+        start += at_rows(count(entry.tensor.shape), 1)
+    return found
+
+
 def trace(
     model: Any, mode: str, heads: Sequence[Head] = (), optimizer: Any = None
 ) -> tuple[Program, list[Sum]]:
@@ -158,7 +168,7 @@ def _add_loss(
     over = mask
     if loss.reduction in ("sum", "mean_with_sample_weight"):
         function = "sum" if loss.reduction == "sum" else "mean"
-        weight = emit("batch_weights", y_pred, weight, function=function)
+        weight = emit("batch_weights", y_true, weight, function=function)
         over = None
     rows = emit("count", y_pred, over)
     sums.append(Sum("rows", rows, head))

@@ -22,6 +22,7 @@ from fastnn import (
     metrics,
     optimizers,
     regularizers,
+    saving,
     utils,
 )
 from fastnn import model as models
@@ -40,6 +41,7 @@ __all__ = [
     "models",
     "optimizers",
     "regularizers",
+    "saving",
     "utils",
 ]
 

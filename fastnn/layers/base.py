@@ -6,7 +6,11 @@ graph. While a model is traced (`engine.trace`), calling it runs `call`, which e
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import math
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,6 +32,32 @@ class Call:
         self.outputs = outputs
         for tensor in outputs:
             tensor.call = self
+
+
+_local = threading.local()
+
+
+@contextlib.contextmanager
+def weights_from_elsewhere(nbytes: int) -> Iterator[None]:
+    """Inside the `with`, new weights are zeros, and may take so many bytes in all.
+
+    For a model whose weights a file brings: no initializer runs, and a file cannot claim more
+    memory than it has bytes.
+    """
+    outer = getattr(_local, "bytes_left", None)
+    _local.bytes_left = nbytes
+    try:
+        yield
+    finally:
+        _local.bytes_left = outer
+
+
+def _blank(shape: Any, dtype: str) -> np.ndarray:
+    nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+    if not 0 <= nbytes <= _local.bytes_left:
+        raise ValueError(f"a weight of shape {shape} is larger than all weights that are given")
+    _local.bytes_left -= nbytes
+    return np.zeros(shape, dtype)
 
 
 class Layer(Configurable):
@@ -126,7 +156,10 @@ class Layer(Configurable):
             By default the layer's.
         """
         dtype = dtype or self.dtype
-        value = np.asarray(initializers.get(initializer)(tuple(shape), dtype), dtype)
+        if getattr(_local, "bytes_left", None) is not None:
+            value = _blank(tuple(shape), dtype)
+        else:
+            value = np.asarray(initializers.get(initializer)(tuple(shape), dtype), dtype)
         if value.shape != tuple(shape):
             raise ValueError(
                 f"layer {self.name!r}: the initializer of {name!r} made an array of shape "

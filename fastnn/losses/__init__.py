@@ -46,7 +46,8 @@ def _function(cls: type[Loss]) -> Callable[..., np.ndarray]:
         for p in inspect.signature(cls).parameters.values()
         if p.name not in ("reduction", "name", "dtype")
     ]
-    pair = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD) for n in ("y_true", "y_pred")]
+    either = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    pair = [inspect.Parameter(name, either) for name in ("y_true", "y_pred")]
     signature = inspect.Signature([*pair, *settings])
 
     def function(*args: Any, **kwargs: Any) -> np.ndarray:
@@ -55,7 +56,8 @@ def _function(cls: type[Loss]) -> Callable[..., np.ndarray]:
         return cls(**given).call(y_true, y_pred)
 
     function.__name__ = function.__qualname__ = snake_case(cls.__name__)
-    function.__doc__ = f"{(cls.__doc__ or '').rstrip()}\n\n    Returns one value per row of y_pred.\n    "
+    about = (cls.__doc__ or "").rstrip()
+    function.__doc__ = f"{about}\n\n    Returns one value per row of y_pred.\n    "
     function.__signature__ = signature  # type: ignore[attr-defined]
     return function
 

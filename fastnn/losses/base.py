@@ -67,7 +67,7 @@ class Loss(Configurable):
         if reduction not in (*REDUCTIONS, "auto"):
             reason = ""
             if reduction in (None, "none"):
-                reason = " (a model needs one number; the function of the same name gives one a row)"
+                reason = " (a model needs one number; the function of that name gives one a row)"
             raise ValueError(
                 f"{kind}: reduction {reduction!r} is not supported{reason}; choose one of: "
                 f"{', '.join(REDUCTIONS)}"
@@ -264,7 +264,8 @@ class BuiltIn(Loss):
         t, p = as_pair(y_true, y_pred)
         if t.shape != p.shape:
             raise ValueError(
-                f"{self.name}: y_true has shape {t.shape}, but y_pred has {p.shape}; they must agree"
+                f"{self.name}: y_true has shape {t.shape}, but y_pred has {p.shape}; they must "
+                "agree"
             )
         flat = p.reshape(-1, p.shape[-1] if p.ndim else 1)
         with np.errstate(all="ignore"):

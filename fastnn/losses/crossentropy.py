@@ -142,8 +142,10 @@ class BinaryFocalCrossentropy(_Crossentropy):
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         p = ops.apply_activation("sigmoid", y_pred) if self.from_logits else y_pred
         t = self.smooth(y_true, 2)
-        attrs = {"function": "binary_focal", "parameters": self.parameters()}
-        return emit("elementwise_loss", p, t, weight, **attrs)
+        numbers = self.parameters()
+        return emit(
+            "elementwise_loss", p, t, weight, function="binary_focal", parameters=numbers
+        )
 
     def row_values(self, t: np.ndarray, p: np.ndarray) -> np.ndarray:
         p = _sigmoid(p) if self.from_logits else p
@@ -222,8 +224,10 @@ class CategoricalFocalCrossentropy(CategoricalCrossentropy):
         else:
             p = ops.divide(y_pred, ops.reduce("sum", y_pred, -1, keepdims=True))
         t = self.smooth(y_true, y_pred.shape[-1] or 1)
-        attrs = {"function": "categorical_focal", "parameters": (self.gamma, self.alpha)}
-        return emit("elementwise_loss", p, t, weight, **attrs)
+        numbers = (self.gamma, self.alpha)
+        return emit(
+            "elementwise_loss", p, t, weight, function="categorical_focal", parameters=numbers
+        )
 
     def row_values(self, t: np.ndarray, p: np.ndarray) -> np.ndarray:
         if self.from_logits:
@@ -299,7 +303,7 @@ class Crossentropy(Loss):
     def choose(self, y_true_shape: Shape, y_pred_shape: Shape) -> Loss:
         """The loss for such data; the first axis is the rows'."""
         if y_pred_shape[-1] == 1:
-            return BinaryCrossentropy(self.reduction)
+            return BinaryCrossentropy(reduction=self.reduction)
         last = y_true_shape[-1] if len(y_true_shape) > 1 else 0
         if len(y_true_shape) < len(y_pred_shape) or last == 1:
             return SparseCategoricalCrossentropy(reduction=self.reduction)

@@ -161,6 +161,7 @@ class CategoricalHinge(OfRows):
 
 
 def last_axis(loss: str, axis: Any) -> int:
+    """-1, the only axis that is supported."""
     if axis != -1:
         raise ValueError(
             f"{loss}: axis={axis!r} is not supported, classes are on the last one; leave it out"

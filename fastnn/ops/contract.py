@@ -45,6 +45,8 @@ class Op:
         `{output: storage}` where that is not "activation": an accumulator, a control number.
     control : bool
         Its kernel reads the control record of its group (counters, rate, seed).
+    whole_batch : bool
+        It must see all rows of a batch: an executor never cuts the batch into chunks.
     effect : bool
         It writes something that outlives the plan; it is never left out as unused.
     """
@@ -60,6 +62,7 @@ class Op:
     view = False
     storages: dict[int, str] = {}
     control = False
+    whole_batch = False
     effect = False
 
     def infer(self, *inputs: Any, **attrs: Any) -> list[Spec]:

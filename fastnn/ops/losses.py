@@ -342,27 +342,26 @@ class BatchWeights(Op):
     """Weights that turn the mean over rows into another reduction of each batch.
 
     y = weight * rows, so that the mean is a sum ("sum"), or y = weight * rows / sum(weight), so
-    that it is a weighted mean ("mean"); rows are those of the whole batch.
+    that it is a weighted mean ("mean"). x only tells how many rows there are.
     """
 
     name = "batch_weights"
+    integers = (0,)
     inputs = ("x", "weight?")
     outputs = ("weights",)
-    control = True
-    whole_batch = True  # the sum of the weights is
+    whole_batch = True
 
     def infer(self, x: Tensor, weight: Tensor | None, *, function: str) -> list[Spec]:
         return [(x.shape[:1] if weight is None else weight.shape, "real")]
 
-    def define(self, x: Any, weight: Any, control: Any, *, function: str) -> Any:
-        weight = np.ones(len(x), x.dtype) if weight is None else weight
-        rows = float(control["batch_rows"])
+    def define(self, x: Any, weight: Any, *, function: str) -> Any:
+        weight = np.ones(len(x)) if weight is None else weight
         total = float(np.sum(weight, dtype=float)) if function == "mean" else 1.0
-        return weight * weight.dtype.type(rows / total if total else 0.0)
+        return weight * weight.dtype.type(len(x) / total if total else 0.0)
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
-        absent = node.inputs[1] is None
-        return count(node.outputs[0].shape), int(node.attrs["function"] == "mean"), int(absent)
+        y = node.outputs[0].shape
+        return count(y), count(y[:1]), int(node.attrs["function"] == "mean")
 
 
 @register

@@ -45,7 +45,7 @@ class BinaryAccuracy(Accumulating):
 
 @register
 class ConfusionMatrix(MatrixSizes, Accumulating):
-    """Adds each row's weight to the cell (true class, predicted class); labels of none count not."""
+    """Adds each row's weight to the cell (true class, predicted class), if there is one."""
 
     name = "confusion_matrix"
     integers = (1,)

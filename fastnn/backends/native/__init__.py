@@ -78,9 +78,11 @@ class NativeExecutor(Executor):
             control = self.control.ctypes.data + number * self.control.itemsize
             first = len(steps)
             steps += [self._lower(step, control) for step in group.steps]
+            batch = len(steps)
+            steps += [self._lower(step, control) for step in group.batch_steps]
             updates = len(steps)
             steps += [self._lower(step, control) for step in group.updates]
-            groups.append((first, updates, len(steps), group.every, control))
+            groups.append((first, batch, updates, len(steps), group.every, control))
         self._program = _executor.Program(
             steps,
             groups,
@@ -109,11 +111,13 @@ class NativeExecutor(Executor):
             (s.each,) if isinstance(s, Rows) else self._number(step, s) for s in step.sizes
         ]
         sizes.append(sum(1 << i for i, add in enumerate(step.add) if add))
+        gradients = sum(1 << i for i in step.gradients)
         # Integers are only moved: by the kernel of the float type that is as wide.
         ends = (step.outputs[0], step.inputs[0])
         moved = all(b is not None and b.dtype == "int32" for b in ends)
         dtype = "float32" if moved else self.plan.dtype
-        return self._table[step.op.kernel, dtype], pointers, sizes, step.constants
+        run = self._table[step.op.kernel, dtype]
+        return run, pointers, sizes, step.constants, gradients, step.once
 
     def _number(self, step: Step, size: int | str) -> int:
         if isinstance(size, int):

@@ -43,9 +43,12 @@ cdef struct step:
     int64_t each[SIZES]     # n[which[i]] = each[i] * rows
     int which[SIZES]
     int scaled
+    int last                # where n holds the bit mask of the outputs that are added to
+    int64_t gradients       # bit mask of those that are added to from the second chunk on
+    bint once               # left out from the second chunk on
 
-cdef struct group:
-    int64_t first, updates, last    # steps are first .. updates, updates .. last are the updates
+cdef struct group:          # steps: first .. batch for each chunk, batch .. updates once a batch,
+    int64_t first, batch, updates, last     # updates .. last every so many batches
     int64_t every
     control *state
 
@@ -74,9 +77,10 @@ cdef class Program:
 
     Parameters
     ----------
-    steps : list of (address, pointers, sizes, constants)
-        `sizes` holds ints, or (each,) for a size that is `each` times the rows.
-    groups : list of (first, updates, last, every, address of the control record)
+    steps : list of (address, pointers, sizes, constants, gradients, once)
+        `sizes` holds ints, or (each,) for a size that is `each` times the rows; `gradients` is
+        the bit mask of the outputs that add up over the chunks of a batch.
+    groups : list of (first, batch, updates, last, every, address of the control record)
     feeds, outputs : list of (address, bytes per row)
     sums : (address, count) of the accumulators
     shuffle : address of the kernel that draws the order of an epoch
@@ -107,8 +111,8 @@ cdef class Program:
         for i in range(self.step_count):
             fill(&self.steps[i], steps[i])
         for i in range(self.group_count):
-            first, updates, last, every, address = groups[i]
-            self.groups[i] = group(first, updates, last, every, <control *>address)
+            first, batch, updates, last, every, address = groups[i]
+            self.groups[i] = group(first, batch, updates, last, every, <control *>address)
         for i in range(self.feed_count):
             address = feeds[i][0]
             self.feeds[i].target = <char *>address
@@ -133,16 +137,11 @@ cdef class Program:
     def gradients(self, arrays, int64_t rows, int number, int64_t first_row, int64_t batch_rows):
         """Forward, loss and backward of one group on one batch."""
         cdef Py_buffer *views = NULL
-        cdef group g = self.groups[number]
         try:
             views = self.open_feeds(arrays)
             with nogil:
                 memset(self.sums, 0, self.sum_count * sizeof(double))
-                self.set_rows(rows)
-                self.gather(NULL, 0, rows)
-                g.state.batch_rows = batch_rows
-                g.state.first_row = first_row
-                self.run(g.first, g.updates)
+                self.batch(number, NULL, 0, rows, batch_rows, first_row)
         finally:
             self.close(views, self.feed_count)
 
@@ -164,9 +163,14 @@ cdef class Program:
         cdef int64_t rows = job.rows, batch_size = job.batch_size, past_epochs = job.past_epochs
         cdef int64_t epoch = job.epoch, epochs = job.epochs, max_epochs = job.max_epochs
         cdef int64_t batch = job.batch, batches = job.batches, max_batches = job.max_batches
-        cdef int64_t opened = 0, kept = len(job.sums)
-        cdef bint shuffled = job.shuffle
+        cdef int64_t opened = 0, kept = len(job.sums), steps = job.steps, passes = job.passes
+        cdef int64_t done = 0
+        cdef bint shuffled = job.shuffle, fresh = job.fresh, stop = job.stop_on_nan
+        cdef bint stopped = False
+        cdef int64_t *watched = NULL
+        cdef int64_t watched_count = 0
         cdef double seconds = job.seconds, deadline
+        cdef int64_t i
         try:
             views = self.open_feeds(job.feeds)
             PyObject_GetBuffer(job.order, &order_view, PyBUF_WRITABLE)
@@ -177,25 +181,37 @@ cdef class Program:
                 PyObject_GetBuffer(job.rates, &rates_view, PyBUF_SIMPLE)
                 opened = 3
                 table = <const double *>rates_view.buf
+                max_batches = min(max_batches, <int64_t>len(job.rates))
+            if stop:
+                watched_count = len(job.watched)
+                watched = <int64_t *>calloc(max(watched_count, 1), sizeof(int64_t))
+                if watched == NULL:
+                    raise MemoryError("no memory for the losses that are watched")
+                for i in range(watched_count):
+                    watched[i] = job.watched[i]
             with nogil:
                 deadline = seconds_now() + seconds
-                while epoch < epochs and max_epochs > 0 and max_batches > 0:
-                    if batch == 0:
-                        self.begin_epoch(<int64_t *>order_view.buf, rows, past_epochs + epoch,
-                                         shuffled)
+                while epoch < epochs and max_epochs > 0 and done < max_batches:
+                    if batch % steps == 0 and fresh:
+                        memset(self.sums, 0, self.sum_count * sizeof(double))
+                    if batch == 0 and shuffled:
+                        self.draw_order(<int64_t *>order_view.buf, rows, past_epochs + passes)
                     if table != NULL:
-                        self.set_rate(table[epoch * batches + batch])
+                        self.set_rate(table[done])
                     self.train_batch(<const int64_t *>order_view.buf, batch * batch_size,
                                      min(batch_size, rows - batch * batch_size))
                     batch += 1
-                    max_batches -= 1
-                    if batch == batches:
+                    done += 1
+                    stopped = stop and not self.is_finite(watched, watched_count)
+                    if batch % steps == 0 or batch == batches:
                         memcpy(<double *>sums_view.buf + epoch % kept * self.sum_count, self.sums,
                                self.sum_count * sizeof(double))
-                        batch = 0
                         epoch += 1
                         max_epochs -= 1
-                    if seconds_now() > deadline:
+                    if batch == batches:
+                        batch = 0
+                        passes += 1
+                    if stopped or seconds_now() > deadline:
                         break
         finally:
             if opened > 0:
@@ -204,9 +220,12 @@ cdef class Program:
                 PyBuffer_Release(&sums_view)
             if opened > 2:
                 PyBuffer_Release(&rates_view)
+            free(watched)
             self.close(views, self.feed_count)
         job.epoch = epoch
         job.batch = batch
+        job.passes = passes
+        job.stopped_on_nan = stopped
 
     def forward(self, arrays, int64_t rows, results):
         """Evaluate or predict all rows; `results` are arrays to fill, one per output."""
@@ -229,7 +248,7 @@ cdef class Program:
                     self.set_rows(count)
                     self.gather(NULL, start, count)
                     for i in range(self.group_count):
-                        self.run(self.groups[i].first, self.groups[i].updates)
+                        self.run(self.groups[i].first, self.groups[i].batch)
                     for i in range(self.output_count):
                         memcpy(self.outputs[i].target + start * self.outputs[i].bytes,
                                self.outputs[i].source, count * self.outputs[i].bytes)
@@ -261,32 +280,55 @@ cdef class Program:
             PyBuffer_Release(&views[i])
         free(views)
 
-    cdef void begin_epoch(self, int64_t *order, int64_t rows, int64_t epoch,
-                          bint shuffled) noexcept nogil:
+    cdef void draw_order(self, int64_t *order, int64_t rows, int64_t number) noexcept nogil:
+        """The order of the rows in a pass."""
         cdef int64_t n[2]
         cdef void *p[2]
-        memset(self.sums, 0, self.sum_count * sizeof(double))
-        if shuffled:
-            p[0] = order
-            p[1] = &self.groups[0].state.seed
-            n[0] = rows
-            n[1] = epoch
-            self.shuffle(p, n, NULL)
+        p[0] = order
+        p[1] = &self.groups[0].state.seed
+        n[0] = rows
+        n[1] = number
+        self.shuffle(p, n, NULL)
+
+    cdef bint is_finite(self, const int64_t *watched, int64_t count) noexcept nogil:
+        """Whether these accumulators are all finite."""
+        cdef int64_t i
+        cdef double value
+        for i in range(count):
+            value = self.sums[watched[i]]
+            if value - value != 0:
+                return False
+        return True
 
     cdef void train_batch(self, const int64_t *order, int64_t start, int64_t rows) noexcept nogil:
         cdef int64_t i
         cdef group *g
-        self.set_rows(rows)
-        self.gather(order, start, rows)
         for i in range(self.group_count):
             g = &self.groups[i]
-            g.state.batch_rows = rows
-            g.state.first_row = 0
-            self.run(g.first, g.updates)
+            self.batch(i, order, start, rows, rows, 0)
             g.state.step += 1
             if g.last > g.updates and g.state.step % g.every == 0:
                 self.run(g.updates, g.last)
                 g.state.iteration += 1
+
+    cdef void batch(self, int64_t number, const int64_t *order, int64_t start, int64_t rows,
+                    int64_t batch_rows, int64_t first_row) noexcept nogil:
+        """One group on the rows from `start`, in chunks of at most `capacity` rows."""
+        cdef group *g = &self.groups[number]
+        cdef int64_t done = 0, count
+        g.state.batch_rows = batch_rows
+        while done < rows:
+            count = min(self.capacity, rows - done)
+            g.state.first_row = first_row + done
+            self.set_rows(count)
+            if number == 0 or count < rows:
+                self.gather(order, start + done, count)
+            if done == 0:
+                self.run(g.first, g.batch)
+            else:
+                self.run_again(g.first, g.batch)
+            done += count
+        self.run(g.batch, g.updates)
 
     cdef void set_rate(self, double rate) noexcept nogil:
         cdef int64_t i
@@ -328,12 +370,24 @@ cdef class Program:
         for i in range(first, last):
             self.steps[i].run(self.steps[i].p, self.steps[i].n, self.steps[i].c)
 
+    cdef void run_again(self, int64_t first, int64_t last) noexcept nogil:
+        """As run, for the second and later chunks of a batch: gradients are added to."""
+        cdef int64_t i, add
+        cdef step *s
+        for i in range(first, last):
+            s = &self.steps[i]
+            if not s.once:
+                add = s.n[s.last]
+                s.n[s.last] = add | s.gradients
+                s.run(s.p, s.n, s.c)
+                s.n[s.last] = add
+
 
 cdef fill(step *s, tuple described):
     """Write down one step."""
     cdef size_t address
     cdef int i
-    run, pointers, sizes, constants = described
+    run, pointers, sizes, constants, gradients, once = described
     if len(pointers) > POINTERS or len(sizes) > SIZES or len(constants) > CONSTANTS:
         raise ValueError(
             f"a step has {len(pointers)} operands, {len(sizes)} sizes and {len(constants)} "
@@ -342,6 +396,9 @@ cdef fill(step *s, tuple described):
     address = run
     s.run = <kernel>address
     s.scaled = 0
+    s.last = len(sizes) - 1
+    s.gradients = gradients
+    s.once = once
     for i, value in enumerate(pointers):
         address = value
         s.p[i] = <void *>address

@@ -402,18 +402,18 @@ cdef void weighted_sum_backward(real **p, const int64_t *n, const double *c) noe
 
 
 cdef void batch_weights(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """p = [y (count), x, weight or NULL, control], n = [count, whether a mean, -].
+    """p = [y (count), x, weight or NULL], n = [count, rows, whether a mean].
 
-    y = weight * rows of the batch, or that divided by the sum of the weights.
+    y = weight * rows, or that divided by the sum of the weights.
     """
     cdef real *y = p[0]
     cdef const real *weight = p[2]
-    cdef double rows = <double>(<const control *>p[3]).batch_rows, total = 1
+    cdef double total = 1
     cdef int64_t i
     cdef real factor
-    if n[1]:
+    if n[2]:
         total = <double>n[0] if weight == NULL else row_sum(weight, n[0])
-    factor = <real>(rows / total) if total != 0 else <real>0
+    factor = <real>(<double>n[1] / total) if total != 0 else <real>0
     for i in range(n[0]):
         y[i] = factor * weight_of(weight, i, 1)
 

@@ -1,0 +1,185 @@
+"""Models to files and back: the loaded one predicts and goes on training bit for bit."""
+
+import copy
+import json
+import pathlib
+import pickle
+
+import numpy as np
+import pytest
+from api_tools import LABELS, X, assert_same
+
+import fastnn
+from fastnn import ModelFileError, Sequential, load_model, saving
+from fastnn.layers import Dense, Dropout
+
+
+def classifier(optimizer="adam", **settings):
+    """A network with everything that training has a state for."""
+    model = Sequential(
+        [Dense(8, activation="relu", input_shape=(4,)), Dropout(0.25), Dense(3, "softmax")]
+    )
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], **settings)
+    return model
+
+
+def trained(*args, **settings):
+    model = classifier(*args, **settings)
+    model.fit(X, LABELS, batch_size=8, epochs=2, verbose=0)
+    return model
+
+
+def goes_on_alike(first, *others):
+    """Both train on with equal losses, metrics and weights."""
+    fits = [m.fit(X, LABELS, batch_size=8, epochs=3, verbose=0) for m in (first, *others)]
+    for fit, model in zip(fits[1:], others, strict=True):
+        assert fit.history == fits[0].history
+        assert_same(model.get_weights(), first.get_weights())
+
+
+def saved_and_loaded(model, folder, **kwargs):
+    path = folder / "model.fastnn"
+    model.save(path)
+    return load_model(path, **kwargs)
+
+
+def test_a_loaded_model_is_the_same_and_trains_on_bit_for_bit(tmp_path, backend, dtype):
+    model = trained()
+    again = saved_and_loaded(model, tmp_path)
+    assert_same(again.get_weights(), model.get_weights())
+    assert_same([again.predict(X)], [model.predict(X)])
+    assert again.get_weights()[0].dtype == dtype
+    assert again.evaluate(X, LABELS) == model.evaluate(X, LABELS)
+    assert again.to_json() == model.to_json()
+    goes_on_alike(model, again)
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_a_copied_or_pickled_model_trains_on_bit_for_bit(backend, copied):
+    model = trained()
+    again = copied(model)
+    assert not np.shares_memory(again.layers[0].kernel.value, model.layers[0].kernel.value)
+    goes_on_alike(model, again, copied(again))
+
+
+def test_a_model_saved_before_training_begins_as_the_other(tmp_path, backend):
+    model = classifier()
+    goes_on_alike(model, saved_and_loaded(model, tmp_path))
+
+
+def test_weights_alone(tmp_path):
+    model, other = trained(), classifier()
+    path = tmp_path / "model.weights.fastnn"
+    model.save_weights(path)
+    other.load_weights(path)
+    assert_same(other.get_weights(), model.get_weights())
+    with pytest.raises(ModelFileError, match="holds weights only.*load_weights"):
+        load_model(path)
+    model.save(tmp_path / "whole.fastnn")
+    third = classifier()
+    third.load_weights(tmp_path / "whole.fastnn")
+    assert_same(third.get_weights(), model.get_weights())
+
+
+def test_weights_of_another_shape_are_refused_or_skipped(tmp_path):
+    path = tmp_path / "model.weights.fastnn"
+    model = trained()
+    model.save_weights(path)
+    other = Sequential([Dense(8, input_shape=(4,)), Dense(5)])
+    before = other.get_weights()
+    with pytest.raises(ModelFileError, match=r"dense_1/kernel.*\(8, 3\).*dense_1/kernel.*\(8, 5\)"):
+        other.load_weights(path)
+    assert_same(other.get_weights(), before)
+    with pytest.warns(UserWarning, match="no weights that fit dense_1/kernel, dense_1/bias"):
+        other.load_weights(path, skip_mismatch=True)
+    assert_same(other.get_weights(), [*model.get_weights()[:2], *before[2:]])
+    third = Sequential([Dense(8, input_shape=(4,)), Dense(8, name="new"), Dense(3, name="dense_1")])
+    with pytest.raises(ModelFileError, match="it has 4 weights, the model has 6"):
+        third.load_weights(path)
+    with pytest.warns(UserWarning, match="no weights that fit new/kernel, new/bias;"):
+        third.load_weights(path, skip_mismatch=True)
+    assert_same(third.get_weights()[:2] + third.get_weights()[4:], model.get_weights())
+
+
+def test_the_architecture_as_json():
+    model = classifier()
+    text = model.to_json(indent=1)
+    assert json.loads(text)["config"]["layers"][0]["config"]["units"] == 8
+    again = saving.model_from_json(text)
+    assert again.to_json(indent=1) == text
+    assert [w.shape for w in again.get_weights()] == [w.shape for w in model.get_weights()]
+    with pytest.raises(ModelFileError, match="no JSON"):
+        saving.model_from_json(text[:-3])
+    with pytest.raises(ModelFileError, match="unknown model class 'Keras'"):
+        saving.model_from_json('{"class_name": "Keras", "config": {}}')
+
+
+def test_without_compiling(tmp_path):
+    model = trained()
+    again = saved_and_loaded(model, tmp_path, compile=False)
+    assert again.optimizer is None
+    assert_same([again.predict(X)], [model.predict(X)])
+
+
+def test_a_model_that_is_built_by_its_data(tmp_path):
+    model = Sequential([Dense(2)])
+    with pytest.raises(ValueError, match=r"save: .* not built yet.*input_shape"):
+        model.save(tmp_path / "model.fastnn")
+    assert not copy.deepcopy(model).built
+    model.build((None, 4))
+    again = saved_and_loaded(model, tmp_path)
+    assert again.input_shape == (None, 4)
+    assert_same([again.predict(X)], [model.predict(X)])
+
+
+def test_frozen_layers_stay_frozen(tmp_path, backend):
+    model = trained()
+    model.layers[0].trainable = False
+    again = saved_and_loaded(model, tmp_path)
+    assert not again.layers[0].trainable
+    assert len(again.trainable_variables) == 2
+    goes_on_alike(model, again)
+    model.layers[0].trainable = again.layers[0].trainable = True
+    goes_on_alike(model, again)
+
+
+def test_names_that_no_file_can_have(tmp_path):
+    model = classifier()
+    for suffix in (".keras", ".h5"):
+        with pytest.raises(ValueError, match=f"{suffix} files are Keras'"):
+            model.save(tmp_path / f"model{suffix}")
+        with pytest.raises(ValueError, match=f"{suffix} files are Keras'"):
+            load_model(tmp_path / f"model{suffix}")
+    with pytest.raises(ValueError, match=r"must end in \.fastnn"):
+        model.save(tmp_path / "model")
+    with pytest.raises(TypeError, match="a path is expected"):
+        model.save(3)
+    (tmp_path / "folder.fastnn").mkdir()
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        model.save(tmp_path / "folder.fastnn")
+    with pytest.raises(FileNotFoundError, match="the folder .*nowhere does not exist"):
+        model.save(tmp_path / "nowhere" / "model.fastnn")
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        load_model(tmp_path / "nowhere.fastnn")
+    with pytest.raises(ModelFileError, match="is no file"):
+        load_model(tmp_path / "folder.fastnn")
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.fastnn"]
+
+
+def test_an_existing_file_is_overwritten_only_if_that_is_wanted(tmp_path):
+    path = tmp_path / "model.fastnn"
+    model = classifier()
+    model.save(path)
+    before = path.read_bytes()
+    with pytest.raises(FileExistsError, match="exists already.*overwrite=True"):
+        trained().save(path, overwrite=False)
+    assert path.read_bytes() == before
+    trained().save(path)
+    assert path.read_bytes() != before
+
+
+def test_the_version_stands_in_one_place():
+    text = (pathlib.Path(fastnn.__file__).parent.parent / "pyproject.toml").read_text()
+    assert f'version = "{fastnn.__version__}"' in text
