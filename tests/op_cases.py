@@ -122,6 +122,14 @@ def activation_input(rng: Rng, name: str, *shape: int) -> np.ndarray:
     return np.where(big, np.sign(x) * rng.uniform(10, 60, shape), x)
 
 
+# Other parameters than an activation's defaults.
+PARAMETERS = (
+    ("leaky_relu", (0.3,)), ("elu", (0.7,)), ("relu_general", (0.1, 2.5, 0.5)),
+    ("relu_general", (-0.2, np.inf, 0.0)), ("relu_general", (0.0, np.inf, 1.5)),
+    ("relu_general", (0.0, 3.0, 0.0)),
+)  # fmt: skip
+
+
 @of("activation")
 def _(rng: Rng) -> Iterator[Case]:
     for name in ACTIVATIONS:
@@ -130,12 +138,19 @@ def _(rng: Rng) -> Iterator[Case]:
             yield Case("activation", [x], {"activation": name})
         yield Case("activation", [activation_input(rng, name, 37)], {"activation": name}, [False])
         yield Case("activation", [extremes()], {"activation": name}, own_type=True)
+    for name, parameters in PARAMETERS:
+        attrs = {"activation": name, "parameters": parameters}
+        for shape in ((3, 5), (2, 300)):
+            yield Case("activation", [activation_input(rng, name, *shape)], attrs)
+        yield Case("activation", [extremes()], attrs, own_type=True)
 
 
-def saved_by(rng: Rng, name: str, *shape: int) -> np.ndarray:
+def saved_by(
+    rng: Rng, name: str, *shape: int, parameters: tuple[float, ...] = ()
+) -> np.ndarray:
     """What the activation keeps for its derivative."""
     x = activation_input(rng, name, *shape)
-    return ACTIVATIONS[name].formula(x) if ACTIVATIONS[name].saves == "output" else x
+    return ACTIVATIONS[name].y(x, parameters) if ACTIVATIONS[name].saves == "output" else x
 
 
 @of("activation_backward")
@@ -144,7 +159,13 @@ def _(rng: Rng) -> Iterator[Case]:
         for shape in [*pairs(rng), (4, 3, 7)]:
             dy, saved = normal(rng, *shape), saved_by(rng, name, *shape)
             yield Case("activation_backward", [dy, saved], {"activation": name})
-    for name in ("relu", "step"):  # where they are flat even an infinite gradient stops
+    for name, parameters in PARAMETERS:
+        for shape in ((3, 5), (2, 300)):
+            saved = saved_by(rng, name, *shape, parameters=parameters)
+            attrs = {"activation": name, "parameters": parameters}
+            yield Case("activation_backward", [normal(rng, *shape), saved], attrs)
+    # Where they are flat even an infinite gradient stops.
+    for name in ("relu", "relu6", "relu_general", "step"):
         dy, saved = np.meshgrid([np.inf, -np.inf, np.nan, 3e38, 1.0], [0.0, 1.0])
         yield Case("activation_backward", [dy, saved], {"activation": name}, own_type=True)
 
@@ -177,15 +198,44 @@ def _(rng: Rng) -> Iterator[Case]:
         yield Case("softmax_backward", [normal(rng, *shape), y], terms=shape[-1], magnitude=size)
 
 
+@of("log_softmax")
+def _(rng: Rng) -> Iterator[Case]:
+    def size(x: Any) -> Any:  # the largest is subtracted: its rounding is what counts
+        return np.abs(x) + np.abs(x).max(-1, keepdims=True)
+
+    for shape in [*pairs(rng), (3, 4, 7), (2, 2100), (400, 10), (2, 1)]:
+        yield Case("log_softmax", [normal(rng, *shape, scale=3.0)], magnitude=size)
+    yield Case("log_softmax", [normal(rng, 4, 9)], batched=[False], magnitude=size)
+    yield Case("log_softmax", [normal(rng, 4, 9, scale=300.0)], magnitude=size)
+    yield Case("log_softmax", [extreme_logits(True)], own_type=True)
+
+
+@of("log_softmax_backward")
+def _(rng: Rng) -> Iterator[Case]:
+    def size(dy: Any, y: Any) -> Any:
+        return np.abs(dy) + np.exp(y) * np.abs(dy).sum(-1, keepdims=True)
+
+    for shape in [*pairs(rng), (3, 4, 7)]:
+        y = np.log(softmax(normal(rng, *shape, scale=2.0)))
+        given = [normal(rng, *shape), y]
+        yield Case("log_softmax_backward", given, terms=shape[-1], magnitude=size)
+
+
 @of("unary")
 def _(rng: Rng) -> Iterator[Case]:
-    value = {"log": positive, "sqrt": positive, "reciprocal": away}
+    value = {"log": positive, "log1p": positive, "sqrt": positive, "reciprocal": away}
     for name in UNARY:
         make = value.get(name, normal)
         for shape in [*pairs(rng), (4, 3, 7), (2, 3, 4, 5)]:
             yield Case("unary", [make(rng, *shape)], {"function": name})
         yield Case("unary", [make(rng, 37)], {"function": name}, [False])
         yield Case("unary", [extremes()], {"function": name}, own_type=True)
+    halves = np.array([[-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5, 8388607.5, -0.25]])
+    for name in ("floor", "round"):
+        yield Case("unary", [halves], {"function": name})
+    small = rng.choice([-1, 1], (5, 33)) * 10 ** rng.uniform(-8, 0, (5, 33))
+    for name in ("expm1", "log1p"):
+        yield Case("unary", [0.9 * small], {"function": name})
     # log loses its largest part to cancellation near 1, exp overflows beside nothing.
     yield Case("unary", [1 + normal(rng, 5, 33, scale=1e-3)], {"function": "log"})
     yield Case("unary", [normal(rng, 5, 33, scale=25.0).clip(-87, 11)], {"function": "exp"})
@@ -299,14 +349,17 @@ def _linear_size(x: Any, w: Any, b: Any) -> Any:
 
 @of("linear")
 def _(rng: Rng) -> Iterator[Case]:
-    def one(name: str, biased: bool, *shape: int, n: int) -> Case:
+    def one(
+        name: str, biased: bool, *shape: int, n: int, parameters: tuple[float, ...] = ()
+    ) -> Case:
         # A step jumps: its sums must be exact.
         make = integers if name == "step" else normal
         k = shape[-1]
         scale = 1.0 if name == "step" else 1 / np.sqrt(k)
         inputs = [make(rng, *shape), make(rng, k, n) * scale, make(rng, n) if biased else None]
         # Only a plain product is ever added: fusion refuses an output with a second writer.
-        return Case("linear", inputs, {"activation": name}, [True, False, False], k + 1,
+        attrs = {"activation": name, "parameters": parameters}
+        return Case("linear", inputs, attrs, [True, False, False], k + 1,
                     _linear_size, add=name == "linear")  # fmt: skip
 
     for name in ACTIVATIONS:
@@ -318,6 +371,8 @@ def _(rng: Rng) -> Iterator[Case]:
             yield one(name, biased, m, k, n=n)
     for name in ACTIVATIONS:
         yield one(name, True, 3, 4, 9, n=17)
+    for name, parameters in PARAMETERS:
+        yield one(name, True, 9, 5, n=17, parameters=parameters)
 
 
 @of("linear_dx")
@@ -325,17 +380,22 @@ def _(rng: Rng) -> Iterator[Case]:
     def size(dy: Any, w: Any, saved: Any) -> Any:
         return np.abs(dy) @ np.abs(w).T
 
-    def one(name: str, k: int, *shape: int) -> Case:
+    def one(name: str, k: int, *shape: int, parameters: tuple[float, ...] = ()) -> Case:
         n = shape[-1]
         dy, w = normal(rng, *shape), normal(rng, k, n)
-        saved = None if name == "linear" else saved_by(rng, name, *shape[:-1], k)
-        return Case("linear_dx", [dy, w, saved], {"activation": name}, [True, False, True], n, size,
+        saved = None
+        if name != "linear":
+            saved = saved_by(rng, name, *shape[:-1], k, parameters=parameters)
+        attrs = {"activation": name, "parameters": parameters}
+        return Case("linear_dx", [dy, w, saved], attrs, [True, False, True], n, size,
                     add=name == "linear")  # fmt: skip
 
     for name in ACTIVATIONS:
         for m, k, n in triples(rng):
             yield one(name, k, m, n)
         yield one(name, 17, 3, 4, 9)
+    for name, parameters in PARAMETERS:
+        yield one(name, 17, 9, 5, parameters=parameters)
     for m, k, n in BLOCKS:
         for name in ("linear", "relu", "sigmoid"):
             yield one(name, k, m, n)
@@ -829,12 +889,43 @@ def _(rng: Rng) -> Iterator[Case]:
         yield Case("count", [x, rng.choice([0.0, 1.0], (rows, 2))])
 
 
-@of("l2_penalty")
+PENALTIES = ((0.01, 0.0), (0.0, 2.0), (0.3, 0.02))  # l1, l2
+
+
+@of("l1_l2_penalty")
 def _(rng: Rng) -> Iterator[Case]:
     for n, width in pairs(rng):
-        for factor in (0.01, 2.0):
+        for l1, l2 in PENALTIES:
+            attrs = {"l1": l1, "l2": l2}
             w, x = normal(rng, n, width), normal(rng, 3, 2)
-            yield Case("l2_penalty", [w, x], {"factor": factor}, [False, True], terms=n * width)
+            yield Case("l1_l2_penalty", [w, x], attrs, [False, True], terms=n * width)
+            yield Case("l1_l2_penalty", [w, None], attrs, [True, True], terms=n * width)
+
+
+@of("l1_l2_gradient")
+def _(rng: Rng) -> Iterator[Case]:
+    for n, width in pairs(rng):
+        for l1, l2 in PENALTIES:
+            attrs, control = {"l1": l1, "l2": l2}, {"batch_rows": int(rng.integers(3, 50))}
+            w, x = normal(rng, n, width), normal(rng, 3, 2)
+            yield Case("l1_l2_gradient", [w, x], attrs, [False, True], control=control)
+            yield Case("l1_l2_gradient", [w, None], attrs, [True, True], control=control)
+
+
+@of("value_penalty")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows in SIZES:
+        for mean in (False, True):
+            inputs = [normal(rng), away(rng, rows, 2)]
+            yield Case("value_penalty", inputs, {"mean": mean}, [False, True])
+
+
+@of("value_penalty_gradient")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows in SIZES:
+        control = {"batch_rows": rows + int(rng.integers(5))}
+        yield Case("value_penalty_gradient", [away(rng, rows, 2)], {}, [True], control=control)
+    yield Case("value_penalty_gradient", [None], {}, [False], control={"batch_rows": 7})
 
 
 @of("categorical_accuracy")
@@ -927,6 +1018,153 @@ def _(rng: Rng) -> Iterator[Case]:
 
 
 # --- random numbers ------------------------------------------------------------------------------
+
+
+def channels(rng: Rng) -> Iterator[tuple[np.ndarray, int]]:
+    """Inputs of a normalization with the axis of their channels; means far from 0 among them."""
+    for shape in [*pairs(rng), (400, 33)]:
+        yield normal(rng, *shape) + rng.choice([0.0, 20.0]), len(shape) - 1
+    for shape, axis in (((4, 3, 7), 1), ((4, 3, 17), 2), ((5, 6, 2, 9), 1), ((2, 3, 5, 4), 2)):
+        yield normal(rng, *shape) * 3 - 1, axis
+
+
+def gamma_and_beta(rng: Rng, i: int, *shape: int) -> list[Any]:
+    """Both, one of them, or none."""
+    return [
+        away(rng, *shape) if i % 4 in (0, 1) else None,
+        normal(rng, *shape) if i % 4 in (0, 2) else None,
+    ]
+
+
+def _spread(x: np.ndarray, mean: Any, factor: Any) -> Any:
+    """The size of what is subtracted in (x - mean) factor."""
+    return (np.abs(x) + np.abs(mean)) * np.abs(factor)
+
+
+@of("batch_norm")
+def _(rng: Rng) -> Iterator[Case]:
+    for i, (x, axis) in enumerate(channels(rng)):
+        n, others = x.shape[axis], tuple(j for j in range(x.ndim) if j != axis)
+        gamma, beta = gamma_and_beta(rng, i, n)
+        moving = [normal(rng, n), positive(rng, n)]
+
+        def size(x, gamma, beta, mean, variance, others=others, axis=axis):
+            at = [1] * x.ndim
+            at[axis] = -1
+            rstd = 1 / np.sqrt(x.var(axis=others) + 1e-3)
+            large = np.abs(x).mean(axis=others)
+            factor = (rstd if gamma is None else rstd * gamma).reshape(at)
+            y = _spread(x, large.reshape(at), factor)
+            y = y + (0 if beta is None else np.abs(beta).reshape(at))
+            square = np.square(x).mean(axis=others)
+            return y, large, rstd, np.abs(mean) + large, np.abs(variance) + square
+
+        attrs = {"axis": axis, "epsilon": 1e-3, "momentum": 0.9}
+        rows = [True, False, False, False, False]
+        yield Case("batch_norm", [x, gamma, beta, *moving], attrs, rows, x.size // n, size)
+
+
+@of("batch_norm_backward")
+def _(rng: Rng) -> Iterator[Case]:
+    for i, (x, axis) in enumerate(channels(rng)):
+        n, others = x.shape[axis], tuple(j for j in range(x.ndim) if j != axis)
+        mean, rstd = x.mean(axis=others), 1 / np.sqrt(x.var(axis=others) + 1e-3)
+        gamma = gamma_and_beta(rng, i, n)[0]
+
+        def size(dy, x, mean, rstd, gamma, others=others, axis=axis):
+            at = [1] * x.ndim
+            at[axis] = -1
+            far = _spread(x, mean.reshape(at), rstd.reshape(at))
+            dgamma, dbeta = (np.abs(dy) * far).sum(axis=others), np.abs(dy).sum(axis=others)
+            per = x.size // x.shape[axis]
+            dx = np.abs(dy) + (dbeta.reshape(at) + far * dgamma.reshape(at)) / per
+            factor = rstd if gamma is None else rstd * np.abs(gamma)
+            return dx * factor.reshape(at), dgamma, dbeta
+
+        inputs = [normal(rng, *x.shape), x, mean, rstd, gamma]
+        rows = [True, True, False, False, False]
+        yield Case("batch_norm_backward", inputs, {"axis": axis}, rows, x.size // n, size)
+
+
+@of("batch_norm_inference")
+def _(rng: Rng) -> Iterator[Case]:
+    for i, (x, axis) in enumerate(channels(rng)):
+        n = x.shape[axis]
+
+        def size(x, gamma, beta, mean, variance, axis=axis):
+            at = [1] * x.ndim
+            at[axis] = -1
+            factor = (1 if gamma is None else gamma) / np.sqrt(variance + 1e-3)
+            y = _spread(x, mean.reshape(at), factor.reshape(at))
+            return y + (0 if beta is None else np.abs(beta).reshape(at))
+
+        inputs = [x, *gamma_and_beta(rng, i, n), normal(rng, n), positive(rng, n)]
+        rows = [True, False, False, False, False]
+        yield Case("batch_norm_inference", inputs, {"axis": axis, "epsilon": 1e-3}, rows,
+                   magnitude=size)  # fmt: skip
+
+
+def row_blocks(rng: Rng) -> Iterator[tuple[np.ndarray, int]]:
+    """Inputs of a layer normalization with the number of axes that make a row."""
+    for shape in [*pairs(rng), (2, 2100)]:
+        yield normal(rng, *shape) + rng.choice([0.0, 20.0]), 1
+    for shape, axes in (((4, 3, 7), 1), ((4, 3, 7), 2), ((3, 2, 5, 4), 3)):
+        yield normal(rng, *shape) * 3 - 1, axes
+
+
+def _moments(x: np.ndarray, axes: int) -> tuple[Any, Any]:
+    last = tuple(range(x.ndim - axes, x.ndim))
+    return x.mean(axis=last), 1 / np.sqrt(x.var(axis=last) + 1e-3)
+
+
+@of("layer_norm")
+def _(rng: Rng) -> Iterator[Case]:
+    for i, (x, axes) in enumerate(row_blocks(rng)):
+        inner = x.shape[x.ndim - axes :]
+
+        def size(x, gamma, beta, axes=axes):
+            at = x.shape[: x.ndim - axes] + (1,) * axes
+            large, rstd = _moments(np.abs(x), axes)[0], _moments(x, axes)[1]
+            y = _spread(x, large.reshape(at), rstd.reshape(at))
+            y = y * (1 if gamma is None else np.abs(gamma)) + (0 if beta is None else np.abs(beta))
+            return y, large, rstd
+
+        inputs = [x, *gamma_and_beta(rng, i, *inner)]
+        attrs = {"axes": axes, "epsilon": 1e-3}
+        yield Case("layer_norm", inputs, attrs, [True, False, False], int(np.prod(inner)), size)
+
+
+@of("layer_norm_backward")
+def _(rng: Rng) -> Iterator[Case]:
+    for i, (x, axes) in enumerate(row_blocks(rng)):
+        inner = x.shape[x.ndim - axes :]
+        gamma = gamma_and_beta(rng, i, *inner)[0]
+
+        def size(dy, x, mean, rstd, gamma, axes=axes):
+            at = x.shape[: x.ndim - axes] + (1,) * axes
+            last = tuple(range(x.ndim - axes, x.ndim))
+            lead = tuple(range(x.ndim - axes))
+            far = _spread(x, mean.reshape(at), rstd.reshape(at))
+            g = np.abs(dy) * (1 if gamma is None else np.abs(gamma))
+            dx = g + g.mean(last, keepdims=True) + far * (g * far).mean(last, keepdims=True)
+            return dx * rstd.reshape(at), (np.abs(dy) * far).sum(lead), np.abs(dy).sum(lead)
+
+        inputs = [normal(rng, *x.shape), x, *_moments(x, axes), gamma]
+        rows = [True, True, True, True, False]
+        yield Case("layer_norm_backward", inputs, {"axes": axes}, rows, x.size, size)
+
+
+@of("noise")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape in [*pairs(rng), (4, 3, 7)]:
+        for function in ("add", "multiply"):
+            own = int(rng.integers(2**62)) if rng.integers(2) else None
+            attrs = {"function": function, "stddev": float(rng.uniform(0.1, 2)),
+                     "stream": int(rng.integers(1, 50)), "seed": own}  # fmt: skip
+            control = {"seed": int(rng.integers(2**62)), "step": int(rng.integers(10**6)),
+                       "first_row": int(rng.integers(1000)), "batch_rows": 5000}  # fmt: skip
+            yield Case("noise", [away(rng, *shape)], attrs, control=control,
+                       magnitude=lambda x: np.abs(x) + 1 + 5 * np.abs(x))  # fmt: skip
 
 
 @of("dropout")

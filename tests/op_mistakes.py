@@ -32,39 +32,49 @@ def mistake_in(op: str) -> Callable[[Any], Any]:
 
 
 @mistake_in("activation")
-def dead_relu(x, activation):
-    return (
-        np.zeros_like(x) if activation == "relu" else right("activation", x, activation=activation)
-    )
+def dead_relu(x, **attrs):
+    return np.zeros_like(x) if attrs["activation"] == "relu" else right("activation", x, **attrs)
 
 
 @mistake_in("activation")
-def leaking_relu(x, activation):
-    y = right("activation", x, activation=activation)
-    return np.where(x < 0, 1e-3 * x, y) if activation == "relu" else y
+def parameters_ignored(x, activation, parameters=()):
+    return right("activation", x, activation=activation)
 
 
 @mistake_in("activation")
-def whole_vectors_only(x, activation):
-    y = right("activation", x, activation=activation).reshape(-1).copy()
+def leaking_relu(x, **attrs):
+    y = right("activation", x, **attrs)
+    return np.where(x < 0, 1e-3 * x, y) if attrs["activation"] == "relu" else y
+
+
+@mistake_in("activation")
+def whole_vectors_only(x, **attrs):
+    y = right("activation", x, **attrs).reshape(-1).copy()
     y[len(y) // 8 * 8 :] = np.nan  # where the kernel left things as they were
     return y.reshape(x.shape)
 
 
 @mistake_in("activation")
-def the_other_gelu(x, activation):
-    return right("activation", x, activation="gelu_tanh" if activation == "gelu" else activation)
+def the_other_gelu(x, **attrs):
+    if attrs["activation"] == "gelu":
+        attrs["activation"] = "gelu_tanh"
+    return right("activation", x, **attrs)
 
 
 @mistake_in("activation_backward")
-def slope_of_relu_at_0(dy, saved, activation):
-    dx = right("activation_backward", dy, saved, activation=activation)
-    return np.where(saved == 0, dy, dx) if activation == "relu" else dx
+def slope_of_relu_at_0(dy, saved, **attrs):
+    dx = right("activation_backward", dy, saved, **attrs)
+    return np.where(saved == 0, dy, dx) if attrs["activation"] == "relu" else dx
 
 
 @mistake_in("activation_backward")
-def arguments_swapped(dy, saved, activation):
-    return right("activation_backward", saved, dy, activation=activation)
+def default_parameters(dy, saved, activation, parameters=()):
+    return right("activation_backward", dy, saved, activation=activation)
+
+
+@mistake_in("activation_backward")
+def arguments_swapped(dy, saved, **attrs):
+    return right("activation_backward", saved, dy, **attrs)
 
 
 @mistake_in("softmax")
@@ -81,6 +91,16 @@ def over_another_axis(x):
 @mistake_in("softmax_backward")
 def diagonal_only(dy, y):
     return dy * y
+
+
+@mistake_in("log_softmax")
+def logarithm_of_each_alone(x):
+    return np.log(np.exp(x) / (1 + np.exp(x)))
+
+
+@mistake_in("log_softmax_backward")
+def as_if_it_were_softmax(dy, y):
+    return right("softmax_backward", dy, np.exp(y))
 
 
 @mistake_in("unary")
@@ -127,29 +147,29 @@ def short_floats(a, b, **attrs):
 
 
 @mistake_in("linear")
-def weights_transposed(x, w, b, activation):
-    return right("linear", x, w.T.reshape(w.shape), b, activation=activation)
+def weights_transposed(x, w, b, **attrs):
+    return right("linear", x, w.T.reshape(w.shape), b, **attrs)
 
 
 @mistake_in("linear")
-def no_bias_in_the_last_column(x, w, b, activation):
+def no_bias_in_the_last_column(x, w, b, **attrs):
     if b is not None:
         b = np.append(b[:-1], b.dtype.type(0))
-    return right("linear", x, w, b, activation=activation)
+    return right("linear", x, w, b, **attrs)
 
 
 @mistake_in("linear")
-def bias_after_the_activation(x, w, b, activation):
-    return ACTIVATIONS[activation].formula(x @ w) + (0 if b is None else b)
+def bias_after_the_activation(x, w, b, **attrs):
+    return ACTIVATIONS[attrs["activation"]].y(x @ w, attrs["parameters"]) + (0 if b is None else b)
 
 
 @mistake_in("linear_dx")
-def weights_not_transposed(dy, w, saved, activation):
-    return right("linear_dx", dy, w.T.reshape(w.shape), saved, activation=activation)
+def weights_not_transposed(dy, w, saved, **attrs):
+    return right("linear_dx", dy, w.T.reshape(w.shape), saved, **attrs)
 
 
 @mistake_in("linear_dx")
-def activation_left_out(dy, w, saved, activation):
+def activation_left_out(dy, w, saved, **attrs):
     return dy @ w.T
 
 
@@ -337,9 +357,32 @@ def mask_ignored(x, mask):
     return np.array([float(len(x))])
 
 
-@mistake_in("l2_penalty")
-def half_of_it(w, x, factor):
-    return right("l2_penalty", w, x, factor=factor / 2)
+@mistake_in("l1_l2_penalty")
+def half_of_it(w, x, l1, l2):
+    return right("l1_l2_penalty", w, x, l1=l1, l2=l2 / 2)
+
+
+@mistake_in("l1_l2_penalty")
+def signs_kept(w, x, l1, l2):
+    total = l1 * w.sum() + l2 * np.square(w).sum()
+    return np.array([total * (1 if x is None else len(x)), len(w if x is None else x)])
+
+
+@mistake_in("l1_l2_gradient")
+def part_of_a_batch_ignored(w, x, control, l1, l2):
+    whole = control.copy()
+    whole["batch_rows"] = 1 if x is None else len(x)
+    return right("l1_l2_gradient", w, x, whole, l1=l1, l2=l2)
+
+
+@mistake_in("value_penalty")
+def once_in_any_case(value, x, mean):
+    return right("value_penalty", value, x, mean=True)
+
+
+@mistake_in("value_penalty_gradient")
+def ones(x, control):
+    return np.array(1.0)
 
 
 @mistake_in("categorical_accuracy")
@@ -438,3 +481,57 @@ def same_mask_in_every_step(x, control, **attrs):
 @mistake_in("dropout")
 def not_scaled(x, control, rate, **attrs):
     return right("dropout", x, control, rate=rate, **attrs) * x.dtype.type(1 - rate)
+
+
+@mistake_in("noise")
+def uniform_instead_of_normal(x, control, function, stddev, **attrs):
+    z = (right("noise", np.zeros_like(x), control, function="add", stddev=stddev, **attrs)).clip(-1)
+    return x + z if function == "add" else x * (1 + z)
+
+
+@mistake_in("noise")
+def sine_and_cosine_swapped(x, control, **attrs):
+    made = right("noise", x, control, **attrs)
+    flat = made.reshape(len(x), -1).copy()
+    even = flat.shape[1] // 2 * 2
+    flat[:, :even] = flat[:, :even].reshape(len(x), -1, 2)[..., ::-1].reshape(len(x), even)
+    return flat.reshape(x.shape)
+
+
+# --- normalization -------------------------------------------------------------------------------
+
+
+@mistake_in("batch_norm")
+def unbiased_variance(x, *rest, axis, **attrs):
+    made = list(right("batch_norm", x, *rest, axis=axis, **attrs))
+    number = max(x.size // x.shape[axis], 2)
+    kept = attrs["momentum"] * rest[3]
+    made[4] = kept + (made[4] - kept) * (number / (number - 1))
+    return tuple(made)
+
+
+@mistake_in("batch_norm")
+def momentum_turned_round(*given, momentum, **attrs):
+    return right("batch_norm", *given, momentum=1 - momentum, **attrs)
+
+
+@mistake_in("batch_norm_backward")
+def as_if_the_mean_were_fixed(dy, x, mean, rstd, gamma, axis):
+    _, dgamma, dbeta = right("batch_norm_backward", dy, x, mean, rstd, gamma, axis=axis)
+    factor = rstd if gamma is None else rstd * gamma
+    return dy * factor.reshape([-1 if i == axis else 1 for i in range(x.ndim)]), dgamma, dbeta
+
+
+@mistake_in("batch_norm_inference")
+def deviation_instead_of_variance(x, gamma, beta, mean, variance, **attrs):
+    return right("batch_norm_inference", x, gamma, beta, mean, np.sqrt(variance), **attrs)
+
+
+@mistake_in("layer_norm")
+def epsilon_outside_the_root(x, gamma, beta, axes, epsilon):
+    return right("layer_norm", x, gamma, beta, axes=axes, epsilon=epsilon**2)
+
+
+@mistake_in("layer_norm_backward")
+def gamma_forgotten(dy, x, mean, rstd, gamma, axes):
+    return right("layer_norm_backward", dy, x, mean, rstd, None, axes=axes)

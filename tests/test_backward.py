@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 from gradient_check import Problem, batch, check_gradients, fixed, parameter
-from op_cases import away, cases, labels, positive, softmax
+from op_cases import PARAMETERS, away, cases, labels, positive, softmax
 
 from fastnn import ops
 from fastnn.backends.reference import ReferenceExecutor
@@ -57,6 +57,10 @@ def _(rng, rows):
     for name in ACTIVATIONS:
         x = batch(away(rng, rows, 5))
         yield name, lambda x, f=name: emit("activation", x, activation=f), [x]
+    for name, parameters in PARAMETERS:
+        attrs = {"activation": name, "parameters": parameters}
+        x = batch(away(rng, rows, 5))
+        yield (name, parameters), partial(emit, "activation", **attrs), [x]
 
 
 @rule("softmax")
@@ -65,10 +69,27 @@ def _(rng, rows):
         yield shape, lambda x: emit("softmax", x), [batch(away(rng, *shape))]
 
 
+@rule("log_softmax")
+def _(rng, rows):
+    for shape in ((rows, 5), (rows, 2, 3), (rows, 1)):
+        yield shape, lambda x: emit("log_softmax", x), [batch(away(rng, *shape))]
+
+
+FLAT = ("sign", "floor", "round")  # what they choose has a gradient
+
+
+def chosen_by(function):
+    return lambda a, *b: ops.multiply(function(a, *b), a)
+
+
 @rule("unary")
 def _(rng, rows):
     for name in UNARY:
-        x = positive(rng, rows, 5) + 0.2 if name in ("log", "sqrt") else away(rng, rows, 5)
+        if name in FLAT:
+            yield name, chosen_by(partial(ops.unary, name)), [batch(away(rng, rows, 5))]
+            continue
+        low = name in ("log", "log1p", "sqrt")
+        x = positive(rng, rows, 5) + 0.2 if low else away(rng, rows, 5)
         yield name, lambda x, f=name: ops.unary(f, x), [batch(x)]
 
 
@@ -78,16 +99,12 @@ def _(rng, rows):
     yield "parameter", lambda x: ops.affine(x, 2.0), [parameter(away(rng, 5))]
 
 
-def chosen_by(function):
-    return lambda a, b: ops.multiply(ops.binary(function, a, b), a)
-
-
 @rule("binary")
 def _(rng, rows):
     for name in BINARY:
         if name in ("greater", "less", "equal"):  # flat: what they choose has a gradient
             a, b = away(rng, rows, 5), away(rng, rows, 5)
-            yield name, chosen_by(name), [batch(a), fixed(b)]
+            yield name, chosen_by(partial(ops.binary, name)), [batch(a), fixed(b)]
             continue
         make = partial(ops.binary, name)
         a = away(rng, rows, 5)
@@ -196,8 +213,9 @@ def _(rng, rows):
     yield "rank 2", ops.gather, [table, fixed(labels(rng, 4, rows, 5))]
 
 
-def one_layer(activation):
-    return lambda x, w, b: emit("activation", ops.linear(x, w, b), activation=activation)
+def one_layer(activation, parameters=()):
+    attrs = {"activation": activation, "parameters": parameters}
+    return lambda x, w, b: emit("activation", ops.linear(x, w, b), **attrs)
 
 
 @rule("linear")
@@ -211,6 +229,10 @@ def _(rng, rows):
         # Whole numbers times quarters plus b: no pre-activation is within 0.1 of a kink.
         whole = [batch(np.rint(away(rng, rows, 5))), parameter(np.rint(away(rng, 5, 3)) / 4)]
         yield name, one_layer(name), [*whole, parameter(np.array([0.1, -0.1, 0.12]))]
+    for name, parameters in PARAMETERS:
+        whole = [batch(np.rint(away(rng, rows, 5))), parameter(np.rint(away(rng, 5, 3)) / 4)]
+        given = [*whole, parameter(np.array([0.1, -0.1, 0.12]))]
+        yield (name, parameters), one_layer(name, parameters), given
 
 
 def loss(op, **attrs):
@@ -298,10 +320,62 @@ def _(rng, rows):
         yield shape, lambda values, w=None: emit("weighted_sum", values, w), given
 
 
-@rule("l2_penalty")
+@rule("l1_l2_penalty")
 def _(rng, rows):
-    given = [parameter(away(rng, 3, 5)), fixed(away(rng, rows, 2))]
-    yield "", partial(emit, "l2_penalty", factor=0.3), given
+    make = partial(emit, "l1_l2_penalty", l1=0.2, l2=0.3)
+    yield "weight", make, [parameter(away(rng, 3, 5)), fixed(away(rng, rows, 2))]
+
+
+@rule("value_penalty")
+def _(rng, rows):
+    def make(w, x):
+        return emit("value_penalty", ops.reduce("sum", ops.unary("exp", w)), x, mean=False)
+
+    yield "weight", make, [parameter(away(rng, 3, 5)), fixed(away(rng, rows, 2))]
+
+
+@rule("batch_norm")
+def _(rng, rows):
+    make = partial(ops.batch_norm, epsilon=1e-3, momentum=0.9)
+    for shape, axis in (((rows, 5), 1), ((rows, 3, 4), 1), ((rows, 4, 3), 2)):
+        # Not one row by itself: then nothing is left of x, and dx is a rounding error.
+        n = shape[axis]
+        moving = [fixed(away(rng, n), False), fixed(positive(rng, n), False)]
+        gamma, beta = parameter(away(rng, n)), parameter(away(rng, n))
+        x = batch(away(rng, *shape))
+        yield shape, partial(make, axis=axis), [x, gamma, beta, *moving]
+        if axis == 2:
+            bare = partial(lambda x, m, v, axis: make(x, None, None, m, v, axis=axis), axis=axis)
+            yield "bare", bare, [x, *moving]
+
+
+@rule("batch_norm_inference")
+def _(rng, rows):
+    make = partial(ops.batch_norm, epsilon=1e-3)
+    for shape, axis in (((rows, 5), 1), ((rows, 3, 4), 1)):
+        n = shape[axis]
+        given = [batch(away(rng, *shape)), parameter(away(rng, n)), parameter(away(rng, n)),
+                 fixed(away(rng, n), False), fixed(positive(rng, n), False)]  # fmt: skip
+        yield shape, partial(make, axis=axis), given
+
+
+@rule("layer_norm")
+def _(rng, rows):
+    make = partial(ops.layer_norm, epsilon=1e-3)
+    for shape, axes in (((rows, 5), 1), ((rows, 3, 4), 1), ((rows, 3, 4), 2)):
+        inner = shape[len(shape) - axes :]
+        given = [batch(away(rng, *shape)), parameter(away(rng, *inner)),
+                 parameter(away(rng, *inner))]  # fmt: skip
+        yield (shape, axes), partial(make, axes=axes), given
+    bare = partial(lambda x: make(x, None, None, axes=1))
+    yield "bare", bare, [batch(away(rng, rows, 6))]
+
+
+@rule("noise")
+def _(rng, rows):
+    for function, seed in (("add", 5), ("multiply", 6), ("multiply", None)):
+        make = partial(ops.noise, function=function, stddev=0.5, stream=4, seed=seed)
+        yield (function, seed), make, [batch(away(rng, rows, 9))]
 
 
 @rule("dropout")
@@ -317,7 +391,7 @@ def _(rng, rows):
 def test_gradient(op, executor, rows):
     for label, make, given in RULES[op](np.random.default_rng(11), rows):
         problem = check_gradients(
-            make, given, executor, label=label, weighted=rows > 1, scaled=op != "l2_penalty"
+            make, given, executor, label=label, weighted=rows > 1, scaled="penalty" not in op
         )
         assert op in problem.forward  # the op itself was tested, not something in its place
 
@@ -438,8 +512,8 @@ def test_a_loss_and_a_penalty_on_the_same_parameter(executor):
         y = ops.matmul(x, w)
         error = emit("elementwise_loss", y, t, None, function="squared_error")
         scale = emit("loss_scale", None, factor=1.0)
-        penalty = emit("l2_penalty", w, x, factor=0.1)
-        second = emit("l2_penalty", w, x, factor=0.03)
+        penalty = emit("l1_l2_penalty", w, x, l1=0.2, l2=0.1)
+        second = emit("l1_l2_penalty", w, x, l1=0.0, l2=0.03)
     section = Section(graph, [(error, scale), (penalty, None), (second, None)], [w])
     program = Program("train", [section], [x, t], [], [error, penalty, second])
     store = Store([w], "float64")
@@ -448,7 +522,7 @@ def test_a_loss_and_a_penalty_on_the_same_parameter(executor):
     xs, ts = away(rng, 4, 3), away(rng, 4, 2)
     run.gradients([xs, ts])
     value = w.numpy()
-    expected = xs.T @ (2 * (xs @ value - ts)) / 4 + 2 * (0.1 + 0.03) * value
+    expected = xs.T @ (2 * (xs @ value - ts)) / 4 + 0.2 * np.sign(value) + 0.26 * value
     np.testing.assert_allclose(run.gradient[:6].reshape(3, 2), expected, rtol=1e-13)
 
 

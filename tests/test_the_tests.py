@@ -321,7 +321,7 @@ def test_inputs_in_the_wrong_order_are_found(base):
 def check_rule(op, executor=ReferenceExecutor):
     for label, make, given in RULES[op](np.random.default_rng(11), 3):
         check_gradients(
-            make, given, executor, label=label, weighted=True, scaled=op != "l2_penalty"
+            make, given, executor, label=label, weighted=True, scaled="penalty" not in op
         )
 
 
@@ -370,7 +370,7 @@ RULE_MISTAKES = [
     ("softmax", "passed through", passed_through),
     ("affine", "passed through", passed_through),
     ("reduce", "twice", scaled("reduce", 2.0)),
-    ("l2_penalty", "factor 2 missing", scaled("l2_penalty", 0.5)),
+    ("l1_l2_penalty", "half of it", scaled("l1_l2_penalty", 0.5)),
     ("matmul", "minus", scaled("matmul", -1.0)),
     ("elementwise_loss", "off by a thousandth", scaled("elementwise_loss", 1.001)),
     ("dropout", "another mask", dropout_of_another_stream),
@@ -392,7 +392,11 @@ def test_wrong_backward_rule_is_found(op, backward, monkeypatch):
 @pytest.mark.parametrize("name", sorted(set(ACTIVATIONS) - {"step"}))
 def test_wrong_derivative_is_found(name, monkeypatch):
     entry = ACTIVATIONS[name]
-    for wrong in (np.zeros_like, lambda saved: 1.01 * entry.derivative(saved)):
+    for factor in (0, 1.01):
+
+        def wrong(saved, factor=factor, **parameters):
+            return factor * entry.derivative(saved, **parameters)
+
         monkeypatch.setitem(ACTIVATIONS, name, replace(entry, derivative=wrong))
         with pytest.raises(WrongGradient, match=name):
             check_rule("activation")

@@ -23,6 +23,8 @@ include "move.pxi"
 include "loss.pxi"
 include "optimizer.pxi"
 include "random.pxi"
+include "penalty.pxi"
+include "normalization.pxi"
 
 cdef extern from "losses.h" nogil:
     const int ACT_COUNT, UNARY_COUNT, BINARY_COUNT, LOSS_COUNT
@@ -73,6 +75,10 @@ def addresses():
     both("unary", <size_t>unary[float], <size_t>unary[double])
     both("softmax", <size_t>softmax[float], <size_t>softmax[double])
     both("softmax_backward", <size_t>softmax_backward[float], <size_t>softmax_backward[double])
+    both("log_softmax", <size_t>log_softmax[float], <size_t>log_softmax[double])
+    both("log_softmax_backward",
+         <size_t>log_softmax_backward[float],
+         <size_t>log_softmax_backward[double])
     both("binary", <size_t>binary[float], <size_t>binary[double])
     both("where", <size_t>where[float], <size_t>where[double])
     both("reduce", <size_t>reduce[float], <size_t>reduce[double])
@@ -107,7 +113,12 @@ def addresses():
     both("keep_labels", <size_t>keep_labels[float], <size_t>keep_labels[double])
     both("loss_scale", <size_t>loss_scale[float], <size_t>loss_scale[double])
     both("count", <size_t>count[float], <size_t>count[double])
-    both("l2_penalty", <size_t>l2_penalty[float], <size_t>l2_penalty[double])
+    both("l1_l2_penalty", <size_t>l1_l2_penalty[float], <size_t>l1_l2_penalty[double])
+    both("l1_l2_gradient", <size_t>l1_l2_gradient[float], <size_t>l1_l2_gradient[double])
+    both("value_penalty", <size_t>value_penalty[float], <size_t>value_penalty[double])
+    both("value_penalty_gradient",
+         <size_t>value_penalty_gradient[float],
+         <size_t>value_penalty_gradient[double])
     both("categorical_accuracy",
          <size_t>categorical_accuracy[float],
          <size_t>categorical_accuracy[double])
@@ -123,5 +134,17 @@ def addresses():
     both("accumulate", <size_t>accumulate[float], <size_t>accumulate[double])
     both("clear", <size_t>clear[float], <size_t>clear[double])
     both("dropout", <size_t>dropout[float], <size_t>dropout[double])
+    both("noise", <size_t>noise[float], <size_t>noise[double])
+    both("batch_norm", <size_t>batch_norm[float], <size_t>batch_norm[double])
+    both("batch_norm_backward",
+         <size_t>batch_norm_backward[float],
+         <size_t>batch_norm_backward[double])
+    both("batch_norm_inference",
+         <size_t>batch_norm_inference[float],
+         <size_t>batch_norm_inference[double])
+    both("layer_norm", <size_t>layer_norm[float], <size_t>layer_norm[double])
+    both("layer_norm_backward",
+         <size_t>layer_norm_backward[float],
+         <size_t>layer_norm_backward[double])
     both("permutation", <size_t>permutation, <size_t>permutation)
     return table

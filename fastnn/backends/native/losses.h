@@ -91,7 +91,7 @@ enum { LOSSES(ENTRY_ID) LOSS_COUNT };
     FASTNN_NOINLINE double TYPED(name##_sum)(const REAL *ps, const REAL *ts, int64_t n,            \
                                               const double *c) {                                  \
         double sum = 0;                                                                           \
-        PARAMETERS                                                                                \
+        LOSS_NUMBERS                                                                              \
         if (n < 16) {                                                                             \
             for (int64_t i = 0; i < n; i++) {                                                     \
                 const REAL p = ps[i], t = ts[i];                                                  \
@@ -112,7 +112,7 @@ enum { LOSSES(ENTRY_ID) LOSS_COUNT };
     }                                                                                             \
     FASTNN_NOINLINE void TYPED(name##_slope)(REAL *dp, const REAL *ps, const REAL *ts, int64_t n, \
                                              REAL factor, int add, const double *c) {             \
-        PARAMETERS                                                                                \
+        LOSS_NUMBERS                                                                              \
         if (add) {                                                                                \
             LOOP_N {                                                                              \
                 const REAL p = ps[i], t = ts[i];                                                  \
@@ -129,7 +129,7 @@ enum { LOSSES(ENTRY_ID) LOSS_COUNT };
             }                                                                                     \
         }                                                                                         \
     }
-#define PARAMETERS                                                                                \
+#define LOSS_NUMBERS                                                                              \
     const REAL c0 = (REAL)c[0], c1 = (REAL)c[1], c2 = (REAL)c[2];                                 \
     (void)c0, (void)c1, (void)c2;
 #define LOOP_N FASTNN_PRAGMA(omp simd) for (int64_t i = 0; i < n; i++)
