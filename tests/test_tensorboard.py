@@ -292,7 +292,7 @@ def test_a_shared_layer_and_a_model_inside_a_model(tmp_path):
     for name, inputs in {
         "inner/first": ["a", "inner/first/kernel", "inner/first/bias"],
         "shared": ["inner/first", "shared/kernel", "shared/bias"],
-        "inner/call_1/first": ["b", "inner/call_1/first/kernel", "inner/call_1/first/bias"],
+        "inner/call_1/first": ["b", "inner/first/kernel", "inner/first/bias"],
         "shared/call_1": ["inner/call_1/first", "shared/kernel", "shared/bias"],
     }.items():
         assert list(nodes[name].input) == inputs

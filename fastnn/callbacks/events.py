@@ -151,7 +151,7 @@ def graph_def(model: Any) -> Any:
     graph = GraphDef()
     graph.versions.producer = 22  # the form of the nodes' attributes
     float_type = {"float32": "DT_FLOAT", "float64": "DT_DOUBLE"}[model.store.dtype]
-    for name, kind, inputs, tensor in _nodes(model, "", {}, set()):
+    for name, kind, inputs, tensor in _nodes(model, "", {}, {}, set()):
         node = graph.node.add(name=name, op=kind, input=inputs)
         dtype = {"real": float_type, "int64": "DT_INT64"}.get(tensor.dtype, "DT_INT32")
         node.attr["dtype"].type = DataType.Value(dtype)
@@ -164,10 +164,12 @@ def graph_def(model: Any) -> Any:
 Node = tuple[str, str, Sequence[str], Tensor]
 
 
-def _nodes(model: Any, scope: str, made: dict[Any, str], taken: set[str]) -> Iterator[Node]:
+def _nodes(
+    model: Any, scope: str, made: dict[Tensor, str], weights: dict[Tensor, str], taken: set[str]
+) -> Iterator[Node]:
     """(name, type, names of its inputs, what it makes) of each layer call and weight.
 
-    `made` holds the node that makes each tensor, `taken` the names in use.
+    `made` and `weights` hold the node of each tensor, `taken` the names in use.
     """
 
     def new(name: str) -> str:
@@ -188,15 +190,14 @@ def _nodes(model: Any, scope: str, made: dict[Any, str], taken: set[str]) -> Ite
         inputs = [made[t] for t in call.inputs]
         if getattr(layer, "calls", None):  # a model
             inside = dict(zip(layer.inputs, inputs, strict=True))
-            yield from _nodes(layer, f"{new(name)}/", inside, taken)
+            yield from _nodes(layer, f"{new(name)}/", inside, weights, taken)
             made.update(zip(call.outputs, (inside[t] for t in layer.outputs), strict=True))
             continue
         for variable in layer.variables:
-            weight = f"{name}/{variable.name}"
-            inputs.append(weight)
-            if weight not in taken:
-                taken.add(weight)
-                yield weight, "Variable", [], variable
+            if variable not in weights:
+                weights[variable] = new(f"{name}/{variable.name}")
+                yield weights[variable], "Variable", [], variable
+            inputs.append(weights[variable])
         name = new(name)
         yield name, type(layer).__name__, inputs, as_list(call.outputs)[0]
         made.update(dict.fromkeys(call.outputs, name))
