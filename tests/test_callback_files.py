@@ -1,6 +1,7 @@
 """Callbacks that write files, or are made of functions; the history drawn; stopping at NaN."""
 
 import csv
+import errno
 import json
 import os
 import sys
@@ -249,6 +250,26 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_before_training(tmp_pat
         with pytest.raises(OSError, match="ModelCheckpoint: filepath cannot be written"):
             model.fit(X, Y, callbacks=[ModelCheckpoint(path)], verbose=0)
     assert_same(model.get_weights(), before)
+
+
+def test_a_full_disk_keeps_the_older_file_and_reaches_the_caller(tmp_path, monkeypatch):
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "m.fastnn"
+    model = mlp("adam")
+    model.fit(X, Y, callbacks=[ModelCheckpoint(path)], verbose=0)
+    saved = model.get_weights()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="ModelCheckpoint: filepath .*No space left") as caught:
+        model.fit(X, Y, epochs=3, callbacks=[ModelCheckpoint(path)], verbose=0)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert model.history.epoch == [0]
+    monkeypatch.undo()
+    assert_same(load_model(path).get_weights(), saved)
+    model.fit(X, Y, callbacks=[ModelCheckpoint(path)], verbose=0)
+    assert_same(load_model(path).get_weights(), model.get_weights())
+    assert os.listdir(tmp_path) == ["m.fastnn"]
 
 
 def test_a_name_that_cannot_be_filled_in(tmp_path):
