@@ -327,6 +327,14 @@ def test_an_error_at_nan(backend):
     assert ends == []
 
 
+def test_a_function_that_is_called_at_nan(backend):
+    seen = []
+    watch = LambdaCallback(on_nan=lambda batch, logs: seen.append(batch))
+    with np.errstate(all="ignore"):
+        diverging().fit(X, Y[:, :1], batch_size=1, callbacks=[watch], verbose=0)
+    assert len(seen) == 1
+
+
 def test_a_training_without_nan_is_not_disturbed(backend):
     one, other = twins("adam")
     history = one.fit(X, Y, epochs=4, callbacks=[TerminateOnNaN()], verbose=0).history
