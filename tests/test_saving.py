@@ -17,6 +17,7 @@ from fastnn import (
     initializers,
     load_model,
     ops,
+    optimizers,
     saving,
     utils,
 )
@@ -71,6 +72,15 @@ def test_a_copied_or_pickled_model_trains_on_bit_for_bit(backend, copied):
     again = copied(model)
     assert not np.shares_memory(again.layers[0].kernel.value, model.layers[0].kernel.value)
     goes_on_alike(model, again, copied(again))
+
+
+def test_a_schedule_goes_on_where_it_was(tmp_path):
+    schedule = optimizers.schedules.InverseTimeDecay(0.1, 10, 0.5)
+    model = trained(optimizers.SGD(schedule, momentum=0.5))
+    again = saved_and_loaded(model, tmp_path)
+    assert again.optimizer.iterations == model.optimizer.iterations == 14
+    assert again.optimizer.learning_rate == model.optimizer.learning_rate
+    goes_on_alike(model, again)
 
 
 def test_a_model_saved_before_training_begins_as_the_other(tmp_path, backend):

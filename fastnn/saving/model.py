@@ -350,7 +350,7 @@ def put_training(model: Any, file: File) -> None:
             for counter, value in zip(_COUNTERS, values, strict=True):
                 record[counter] = _whole(value)
         executors.restore(slots, control)
-        model.optimizer.iterations = int(control["iteration"][0])
+        model.optimizer.reached(int(control["iteration"][0]), int(control["step"][0]))
 
 
 def _whole(value: Any) -> int:
