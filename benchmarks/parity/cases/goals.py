@@ -88,6 +88,8 @@ for name, (loss, last, y) in {
         losses.SparseCategoricalCrossentropy(ignore_class=1), "softmax", LABELS),
     "SparseCategoricalCrossentropy, of logits, a class ignored": (
         losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=2), None, LABELS),
+    "ce, of labels": ("ce", "softmax", LABELS),
+    "ce, of one-hot": ("crossentropy", "softmax", ONE_HOT),
     "BinaryFocalCrossentropy": (losses.BinaryFocalCrossentropy(), "sigmoid", BITS),
     "BinaryFocalCrossentropy, set": (
         losses.BinaryFocalCrossentropy(
@@ -208,6 +210,7 @@ case("AUC, of several labels", BITS, "sigmoid", "binary_crossentropy",
      metrics.AUC(multi_label=True, num_labels=3))  # fmt: skip
 case("AUC, of logits", BIT, None, "mse", metrics.AUC(from_logits=True), units=1)
 case("AUC, thresholds", BIT, "sigmoid", "mse", metrics.AUC(thresholds=[0.2, 0.5, 0.8]), units=1)
+CASES["loss ce, of a bit"] = Training(net("sigmoid", 1), "ce", X, BIT)
 case("of one output", VALUE, None, "mse", "mse", "mae", metrics.R2Score(), units=1)
 
 for name, (loss, last, y, chosen) in {
