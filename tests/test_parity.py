@@ -105,6 +105,8 @@ WITHOUT_A_CASE = {
     "losses.Crossentropy": "given by its name, ce",
     "losses.FunctionLoss": "wraps a user's function",
     "losses.RootMeanSquaredError": "Keras has it as a metric only",
+    "optimizers.schedules.OneCycle": "Keras has none",
+    "optimizers.schedules.WarmUp": "Keras has none",
     "layers.InputLayer": "made by Input, which all cases use",
     "metrics.ConfusionMatrix": "Keras has none",
     "metrics.Accuracy": "given by its name",
