@@ -73,7 +73,7 @@ class Executors:
     ) -> tuple[Executor, list[Sum]]:
         """The executor for a mode, a row capacity, and data with weights for some outputs."""
         trained = tuple(model.trainable_variables) if mode == "train" else ()
-        key = (mode, capacity, tuple(weighted), model.store, trained)
+        key = (mode, capacity, tuple(weighted), model.store, trained, model.flags())
         with self._lock:
             found = self._kept.pop(key, None)
             if found is None:

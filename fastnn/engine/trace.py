@@ -73,6 +73,7 @@ def trace(
     """
     graph = Graph()
     inputs = [Tensor(t.shape, t.dtype, t.name, "feed") for t in model.inputs]
+    graph.penalties = None if mode == "predict" else []
     with graph:
         outputs = model.run(inputs, training=mode == "train")
     program = Program(mode, [Section(graph)], list(inputs))
@@ -95,6 +96,9 @@ def trace(
             section.losses = [
                 (s.tensor, _scale(s, outputs, heads)) for s in sums if s.kind == "loss"
             ]
+        for penalty in graph.penalties or ():
+            sums.append(Sum("penalty", penalty))
+            section.losses.append((penalty, None))
         for variable in model.trainable_variables:
             if variable.regularizer is not None:
                 penalty = variable.regularizer.penalty(variable, inputs[0])
