@@ -429,3 +429,16 @@ def test_trainable_of_a_model_sets_that_of_its_layers():
     model.get_layer("shared").trainable = True
     model.trainable = True
     assert len(model.trainable_weights) == 8
+
+
+def test_constraints_of_layers(backend):
+    model = Sequential(
+        [Dense(3, kernel_constraint="non_neg", bias_constraint="non_neg", input_shape=(4,)),
+         BatchNormalization(gamma_constraint="non_neg"), Dense(1)]
+    )  # fmt: skip
+    model.compile("sgd", "mse", backend=backend)
+    model.fit(X, Y, epochs=2, verbose=0)
+    for weight in model.layers[0].get_weights():
+        assert weight.min() >= 0
+    again = Dense.from_config(json.loads(json.dumps(model.layers[0].get_config())))
+    assert type(again.kernel_constraint) is type(model.layers[0].kernel_constraint)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import activations, initializers, ops, regularizers
+from fastnn import activations, constraints, initializers, ops, regularizers
 from fastnn.layers.base import Call, Layer, row_shape
 from fastnn.ops.tensor import Tensor
 from fastnn.utils import choose
@@ -111,8 +111,7 @@ class Dense(OneInput):
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
     activity_regularizer : str, Regularizer or callable, optional
         Penalty on the output, divided by the rows of the batch.
-    kernel_constraint, bias_constraint : None
-        Not supported.
+    kernel_constraint, bias_constraint : str or Constraint, optional
     lora_rank, lora_alpha, quantization_config : None
         Not supported.
     **kwargs
@@ -139,8 +138,8 @@ class Dense(OneInput):
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
         activity_regularizer: Any = None,
-        kernel_constraint: None = None,
-        bias_constraint: None = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         lora_rank: None = None,
         lora_alpha: None = None,
         quantization_config: None = None,
@@ -154,10 +153,10 @@ class Dense(OneInput):
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
         refuse(
             "Dense",
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
             lora_rank=lora_rank,
             lora_alpha=lora_alpha,
             quantization_config=quantization_config,
@@ -176,6 +175,7 @@ class Dense(OneInput):
             self.kernel_initializer,
             name="kernel",
             regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
         )
         if self.use_bias:
             self.bias = self.add_weight(
@@ -183,6 +183,7 @@ class Dense(OneInput):
                 self.bias_initializer,
                 name="bias",
                 regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
             )
 
     def call(self, inputs: Tensor) -> Tensor:

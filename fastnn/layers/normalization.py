@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import initializers, ops, regularizers
+from fastnn import constraints, initializers, ops, regularizers
 from fastnn.layers.core import OneInput, refuse
 from fastnn.ops.tensor import Tensor
 from fastnn.regularizers import unit_norm
@@ -49,22 +49,22 @@ class _Normalizing(OneInput):
         self.gamma_initializer = initializers.get(gamma_initializer)
         self.beta_regularizer = regularizers.get(beta_regularizer)
         self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        refuse(
-            type(self).__name__, beta_constraint=beta_constraint, gamma_constraint=gamma_constraint
-        )
-        self.beta_constraint = self.gamma_constraint = None
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
         self.gamma: Any = None
         self.beta: Any = None
 
     def add_gamma_and_beta(self, shape: tuple[int, ...]) -> None:
         if self.scale:
             self.gamma = self.add_weight(
-                shape, self.gamma_initializer, name="gamma", regularizer=self.gamma_regularizer
-            )
+                shape, self.gamma_initializer, name="gamma", regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+            )  # fmt: skip
         if self.center:
             self.beta = self.add_weight(
-                shape, self.beta_initializer, name="beta", regularizer=self.beta_regularizer
-            )
+                shape, self.beta_initializer, name="beta", regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+            )  # fmt: skip
 
     def axis_of(self, axis: Any, shape: Any) -> int:
         """One of the axes behind the rows, counted from the front."""
