@@ -83,7 +83,7 @@ class Executors:
         trained = settings = ()
         if mode == "train":
             trained, settings = tuple(model.trainable_variables), model.optimizer.settings()
-        key = (mode, capacity, tuple(weighted), model.store, trained, settings)
+        key = (mode, capacity, tuple(weighted), model.store, trained, settings, model.flags())
         with self._lock:
             found = self._kept.pop(key, None)
             if found is None:
