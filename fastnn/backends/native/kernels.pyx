@@ -23,6 +23,7 @@ include "move.pxi"
 include "loss.pxi"
 include "optimizer.pxi"
 include "random.pxi"
+include "gather.pxi"
 
 cdef extern from "losses.h" nogil:
     const int ACT_COUNT, UNARY_COUNT, BINARY_COUNT, LOSS_COUNT
@@ -54,7 +55,7 @@ def vector_bytes():
 
 
 def addresses():
-    """{(kernel, dtype): address} of every kernel; "permutation" belongs to no op."""
+    """{(kernel, dtype): address} of every kernel; "permutation" and "gather" belong to no op."""
     table = {}
 
     def both(name, size_t single, size_t double_):
@@ -116,4 +117,5 @@ def addresses():
     both("clear", <size_t>clear[float], <size_t>clear[double])
     both("dropout", <size_t>dropout[float], <size_t>dropout[double])
     both("permutation", <size_t>permutation, <size_t>permutation)
+    both("gather", <size_t>gather, <size_t>gather)
     return table
