@@ -21,8 +21,8 @@ from fastnn.engine.trace import Sum, trace
 from fastnn.heads import Heads
 from fastnn.ops.tensor import Variable
 
-# Slot name -> variable -> that variable's part of the slot.
-Slots = dict[str, dict[Variable, np.ndarray]]
+# Slot name -> path of a variable -> that variable's part of the slot.
+Slots = dict[str, dict[str, np.ndarray]]
 
 PLANS_KEPT = 8  # executors of recent shapes and modes; each has a scratch block of its own
 
@@ -43,6 +43,7 @@ class Executors:
         self._lock = threading.RLock()  # several threads may predict
         self._training: np.ndarray | None = None  # the TRAINING block, and the store it fits
         self._store: Any = None
+        self._variables: list[Variable] = []
         self._slots: tuple[str, ...] = ()  # names of the optimizer's slots in it
         self._waiting: tuple[Slots, Any] | None = None  # for a TRAINING block that is not there yet
 
@@ -50,6 +51,13 @@ class Executors:
     def latest(self) -> Plan | None:
         """The plan that was used last."""
         return list(self._kept.values())[-1][0].plan if self._kept else None
+
+    def gradient(self, variable: Any) -> np.ndarray:
+        """A live view of a trained variable's gradient in the last batch."""
+        if self._training is None:
+            raise RuntimeError(f"{variable.path} has no gradient yet: nothing was trained")
+        value = variable.value  # gradients lie in the layout of the parameters, at the start
+        return np.ndarray(value.shape, value.dtype, self._training.data, variable.offset)
 
     def forget_plans(self) -> None:
         """Make all plans anew when they are needed; training goes on where it was."""
@@ -82,11 +90,12 @@ class Executors:
         traced = heads.for_data(weighted) if heads is not None and mode != "predict" else []
         program, sums = trace(model, mode, traced, model.optimizer)
         plan = build(program, store.layout, capacity)
-        training = self._block(plan, store) if mode == "train" else None
+        training = self._block(plan, store, model.variables) if mode == "train" else None
         return backends.get(self.backend)(plan, store.block, training), sums
 
-    def _block(self, plan: Plan, store: Any) -> np.ndarray:
+    def _block(self, plan: Plan, store: Any, variables: list[Variable]) -> np.ndarray:
         """The TRAINING block. If variables have moved to another store, their state moves along."""
+        self._variables = variables
         updates = any(group.updates for group in plan.groups)
         if updates and self._training is not None and self._store is store:
             return self._training
@@ -105,7 +114,7 @@ class Executors:
     # --- the state of training, for model files ---
 
     def slots(self) -> Slots:
-        """The optimizer's slots: live views, by slot name and variable. Empty before training."""
+        """Optimizer state: slot name -> path of a variable -> live view; empty before training."""
         if self._waiting is not None:
             return self._waiting[0]
         if self._training is None:
@@ -113,46 +122,61 @@ class Executors:
         size = aligned(self._store.layout.parameters)
         return {
             name: {
-                v: np.ndarray(v.shape, v.value.dtype, self._training.data, i * size + offset)
-                for v, offset in self._store.offsets.items()
-                if v.storage == "parameter"
+                path: np.ndarray(
+                    v.value.shape,
+                    v.value.dtype,
+                    self._training.data,
+                    i * size + self._store.offsets[v],
+                )
+                for path, v in by_path(self._variables).items()
             }
             for i, name in enumerate(self._slots, start=1)
         }
 
     @property
-    def control(self) -> Any:
-        """The counters: a record (or what `restore` was given), None before training."""
+    def control(self) -> np.ndarray | None:
+        """The control records, one per group (iteration, step, seed ...); None before training."""
         if self._waiting is not None:
             return self._waiting[1]
-        return None if self._training is None else self._control()[0]
-
-    def restore(self, slots: Slots, control: Any) -> None:
-        """Put back what `slots` and `control` gave; training goes on from there.
-
-        It waits for the next plan that trains: that one knows where each slot lies.
-        """
-        copies = {name: {v: np.array(a) for v, a in part.items()} for name, part in slots.items()}
-        names = ("iteration", "step", "seed")
-        self._waiting = copies, {name: int(control[name]) for name in names}
-        self._training = self._store = None
-        self._slots = ()
-        self.forget_plans()
-
-    def _control(self) -> np.ndarray:
-        """The control record of each group, a view."""
-        assert self._training is not None
+        if self._training is None:
+            return None
         offset = (1 + len(self._slots)) * aligned(self._store.layout.parameters)
         count = (self._training.nbytes - offset) // CONTROL.itemsize
         return np.ndarray(count, CONTROL, self._training.data, offset)
 
-    def _put_back(self, slots: Slots, control: Any) -> None:
+    def restore(self, slots: Slots, control: np.ndarray) -> None:
+        """Put back what `slots` and `control` gave; training goes on from there.
+
+        Before training it waits for the first plan that trains: that one knows where each slot
+        lies.
+        """
+        if self._training is not None:
+            self._put_back(slots, control)
+            return
+        copies = {name: {p: np.array(a) for p, a in part.items()} for name, part in slots.items()}
+        self._waiting = copies, np.array(control)
+
+    def _put_back(self, slots: Slots, control: np.ndarray) -> None:
         for name, parts in self.slots().items():
-            for variable, part in parts.items():
-                if variable in slots.get(name, {}):
-                    part[...] = slots[name][variable]
-        for name, value in control.items():
-            self._control()[name] = value
+            for path, part in parts.items():
+                if path in slots.get(name, {}):
+                    part[...] = slots[name][path]
+        records = self.control
+        assert records is not None
+        records[: len(control)] = control[: len(records)]
+
+
+def by_path(variables: Sequence[Variable]) -> dict[str, Variable]:
+    """Parameters by their paths; where two have the same one, the later gets a number."""
+    named: dict[str, Variable] = {}
+    for variable in variables:
+        if variable.storage == "parameter":
+            path, number = variable.path, 1
+            while path in named:
+                number += 1
+                path = f"{variable.path}#{number}"
+            named[path] = variable
+    return named
 
 
 def _move(source: np.ndarray, old: Any, target: np.ndarray, new: Any, control: int) -> None:

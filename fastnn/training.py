@@ -320,7 +320,8 @@ class Trainable:
         try:
             run.all_epochs()
         finally:
-            self._past_epochs += job.epoch + (job.batch > 0)  # the next order is a new one
+            # The next order of the rows is a new one.
+            self._past_epochs = job.past_epochs + job.passes + (job.batch > 0)
             run.progress.close()
         return run.history
 
@@ -518,6 +519,9 @@ class _Run:
     def all_epochs(self) -> None:
         """Run until the job is done or the user stops it."""
         self.call("on_train_begin", {})
+        # A callback may have restored a state.
+        self.job.past_epochs = self.model._past_epochs
+        restored = len(self.history.epoch)
         try:
             self.slices()
         except KeyboardInterrupt:
@@ -525,7 +529,7 @@ class _Run:
             # noted as well, so that the history tells what the weights have seen.
             if self.validate is None:
                 self.history.forget_unfinished()
-                for number in range(len(self.history.epoch), self.job.epoch):
+                for number in range(len(self.history.epoch) - restored, self.job.epoch):
                     logs = self.results(self.job.sums_of(number))
                     self.history.add(number + self.first_epoch, logs)
             raise
@@ -540,6 +544,7 @@ class _Run:
                 self.call("on_epoch_begin", epoch + self.first_epoch, {})
             self.call("on_train_batch_begin", batch, {})
             _train(self.model.optimizer, executor, job)
+            self.model._past_epochs = job.past_epochs + job.passes + (job.batch > 0)
             if job.stopped_on_nan:
                 at = job.batch or job.batches
                 self.call("on_nan", at - 1, self.results(executor.accumulators))

@@ -160,12 +160,21 @@ def test_nothing_below_the_examples_imports_the_package_as_a_whole():
     assert all(inside(module, "keras", "examples", "__main__") for module in whole)
 
 
+# Packages that only those need who use a certain thing; imported when they do.
+OPTIONAL = {
+    "fastnn.callbacks.events": ["tensorboard"],
+    "fastnn.callbacks.history": ["matplotlib"],
+}
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_no_star_imports_and_nothing_but_the_declared_dependencies(module):
     names = list(imports(parsed(module)))
     assert not [name for name, what in names if what == "*"]
     others = {name.partition(".")[0] for name, _ in names} - set(sys.stdlib_module_names)
-    assert others <= {"fastnn", "numpy", "tqdm", "safetensors"}
+    assert others <= {"fastnn", "numpy", "tqdm", "safetensors", *OPTIONAL.get(module, ())}
+    at_once = {name.partition(".")[0] for name, _ in imports(parsed(module), True)}
+    assert not at_once & {package for packages in OPTIONAL.values() for package in packages}
 
 
 def loaded_after(program):
@@ -176,7 +185,10 @@ def loaded_after(program):
     return set(done.stdout.split())
 
 
-HEAVY = ("tqdm", "safetensors", "numba", "scipy", "torch", "pandas", "sklearn")
+HEAVY = (
+    "tqdm", "safetensors", "numba", "scipy", "torch", "pandas", "sklearn", "tensorboard",
+    "matplotlib",
+)  # fmt: skip
 EXECUTORS = ("fastnn.backends.native", "fastnn.backends.reference")
 
 

@@ -8,6 +8,7 @@ from fastnn.callbacks.history import History
 from fastnn.callbacks.progress import Progress
 from fastnn.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
 from fastnn.callbacks.stopping import EarlyStopping, TerminateOnNaN
+from fastnn.callbacks.tensorboard import TensorBoard
 
 __all__ = [
     "Callback",
@@ -16,6 +17,7 @@ __all__ = [
     "LearningRateScheduler",
     "Progress",
     "ReduceLROnPlateau",
+    "TensorBoard",
     "TerminateOnNaN",
     "overrides",
 ]

@@ -9,9 +9,9 @@
     weights     [path, trainable] of each weight, in the order of `model.variables`; number i is the
                 array "weights/i/path"
     compile     optimizer, loss, loss_weights, metrics, weighted_metrics and backend, or null
-    training    seed, epochs (the number of orders drawn), control (counters of updates and
-                batches, or null) and the names of the optimizer's slots; the part of weight i is
-                the array "slots/i/name"
+    training    seed, epochs (the number of orders drawn), control (the counters of updates and
+                batches of each group, or null) and the names of the optimizer's slots; a weight's
+                part of a slot is the array "slots/name/path"
 
 The names of classes are looked up in closed lists: those of layers here, those of losses, metrics,
 optimizers and the like by the `get` of their modules. Nothing is imported.
@@ -29,6 +29,8 @@ import numpy as np
 
 from fastnn import losses, metrics, optimizers
 from fastnn.config import VERSION
+from fastnn.engine.plan import CONTROL
+from fastnn.executors import by_path
 from fastnn.layers.base import weights_from_elsewhere
 from fastnn.ops.tensor import Variable
 from fastnn.saving import format
@@ -128,11 +130,8 @@ def describe_model(model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def model_tensors(model: Any) -> dict[str, np.ndarray]:
     """The arrays of a model's file by name, live views: weights, then optimizer slots."""
     tensors = _weight_tensors(model)
-    numbers = {variable: i for i, variable in enumerate(model.variables)}
     for slot, parts in model._executors.slots().items():
-        for variable, part in parts.items():
-            if variable in numbers:  # others are those of models that share layers with this one
-                tensors[f"slots/{numbers[variable]}/{slot}"] = part
+        tensors.update({f"slots/{slot}/{path}": part for path, part in parts.items()})
     return tensors
 
 
@@ -172,7 +171,7 @@ def describe_training(model: Any) -> dict[str, Any]:
     return {
         "seed": executors.seed,
         "epochs": model._past_epochs,
-        "control": None if control is None else {n: int(control[n]) for n in _COUNTERS},
+        "control": None if control is None else [[int(r[n]) for n in _COUNTERS] for r in control],
         "slots": list(executors.slots()),
     }
 
@@ -332,22 +331,26 @@ def put_training(model: Any, file: File) -> None:
     """Set the optimizer's slots, the counters and the seed."""
     training = file.description["training"]
     executors = model._executors
-    variables = model.variables
-    slots: dict[str, dict[Variable, np.ndarray]] = {str(s): {} for s in training["slots"]}
+    named = by_path(model.variables)
+    slots: dict[str, dict[str, np.ndarray]] = {slot: {} for slot in training["slots"]}
+    places = {f"slots/{s}/{path}": (s, path) for s in slots for path in named}
     for name, array in file.tensors.items():
-        kind, _, rest = name.partition("/")
-        number, _, slot = rest.partition("/")
-        if kind == "weights":
+        if name.startswith("weights/"):
             continue
-        if kind != "slots" or slot not in slots or not number.isdecimal():
+        if name not in places:
             raise ModelFileError(f"its array {name[:80]!r} belongs to nothing")
-        variable = variables[int(number)]
-        slots[slot].update([_fitting(variable, name, array)])
+        slot, path = places[name]
+        slots[slot].update([(path, _fitting(named[path], name, array)[1])])
     executors.seed = _whole(training["seed"])
     model._past_epochs = _whole(training["epochs"])
-    control = training["control"]
-    if control is not None:
-        executors.restore(slots, {name: _whole(control[name]) for name in _COUNTERS})
+    records = training["control"]
+    if records is not None:
+        control = np.zeros(len(records), CONTROL)
+        for record, values in zip(control, records, strict=True):
+            for counter, value in zip(_COUNTERS, values, strict=True):
+                record[counter] = _whole(value)
+        executors.restore(slots, control)
+        model.optimizer.iterations = int(control["iteration"][0])
 
 
 def _whole(value: Any) -> int:
