@@ -25,6 +25,7 @@ from fastnn.ops.tensor import Variable
 Slots = dict[str, dict[str, np.ndarray]]
 
 PLANS_KEPT = 8  # executors of recent shapes and modes; each has a scratch block of its own
+SCRATCH_BYTES = 256 << 20  # of a plan at most; a batch that needs more comes in chunks
 
 
 class Executors:
@@ -69,12 +70,22 @@ class Executors:
         mode: str,
         capacity: int,
         heads: Heads | None = None,
-        weighted: Sequence[bool] = (),
+        weighted: Sequence[int] = (),
+        at_least: bool = False,
     ) -> tuple[Executor, list[Sum]]:
-        """The executor for a mode, a row capacity, and data with weights for some outputs."""
+        """The executor for a mode, a row capacity, and data with weights for some outputs.
+
+        `at_least`: more room will do, so that batches of many lengths share a plan. Where a plan
+        would need too much memory it has less room, and batches come in chunks.
+        """
         trained = tuple(model.trainable_variables) if mode == "train" else ()
-        key = (mode, capacity, tuple(weighted), model.store, trained)
+        rest = (mode, tuple(weighted), model.store, trained)
+        key = (capacity, *rest)
         with self._lock:
+            if at_least and key not in self._kept:
+                larger = [k for k in self._kept if k[1:] == rest and k[0] > capacity]
+                capacity = min((k[0] for k in larger), default=1 << (capacity - 1).bit_length())
+                key = (capacity, *rest)
             found = self._kept.pop(key, None)
             if found is None:
                 found = self._make(model, mode, capacity, heads, weighted)
@@ -84,12 +95,16 @@ class Executors:
         return found
 
     def _make(
-        self, model: Any, mode: str, capacity: int, heads: Heads | None, weighted: Sequence[bool]
+        self, model: Any, mode: str, capacity: int, heads: Heads | None, weighted: Sequence[int]
     ) -> tuple[Executor, list[Sum]]:
         store = model.store
         traced = heads.for_data(weighted) if heads is not None and mode != "predict" else []
         program, sums = trace(model, mode, traced, model.optimizer)
         plan = build(program, store.layout, capacity)
+        room = _room(plan)
+        if room < capacity:
+            program, sums = trace(model, mode, traced, model.optimizer)
+            plan = build(program, store.layout, room)
         training = self._block(plan, store, model.variables) if mode == "train" else None
         return backends.get(self.backend)(plan, store.block, training), sums
 
@@ -164,6 +179,14 @@ class Executors:
         records = self.control
         assert records is not None
         records[: len(control)] = control[: len(records)]
+
+
+def _room(plan: Plan) -> int:
+    """The rows that a plan should have room for, so that its scratch block stays in its limit."""
+    needed = plan.sizes["scratch"]
+    if needed <= SCRATCH_BYTES or (plan.mode == "train" and not plan.chunks):
+        return plan.capacity
+    return max(1, plan.capacity * SCRATCH_BYTES // needed)
 
 
 def by_path(variables: Sequence[Variable]) -> dict[str, Variable]:

@@ -81,7 +81,7 @@ class Heads:
         """The keys of the losses: the total, then those of several outputs."""
         return ["loss", *(f"{h.name}_loss" for h in self.heads if len(self.heads) > 1)]
 
-    def for_data(self, weighted: Sequence[bool]) -> list[Head]:
+    def for_data(self, weighted: Sequence[int]) -> list[Head]:
         """The heads for data that has sample weights for some of the outputs."""
         pairs = zip(self.heads, weighted, strict=True)
         return [dataclasses.replace(head, weighted=w) for head, w in pairs]

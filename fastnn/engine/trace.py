@@ -20,8 +20,8 @@ from fastnn.ops.tensor import Shape, Tensor, at_rows, count
 class Head:
     """One output of a compiled model: its loss and metrics.
 
-    `weighted` tells whether the data has sample weights for it; `metrics` are reported without
-    them, `weighted_metrics` with them, as in Keras.
+    `weighted` is the rank of the sample weights that the data has for it, 0 for none; `metrics` are
+    reported without them, `weighted_metrics` with them, as in Keras.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Head:
     factor: float = 1.0
     metrics: list[Any] = field(default_factory=list)
     weighted_metrics: list[Any] = field(default_factory=list)
-    weighted: bool = False
+    weighted: int = 0
 
 
 @dataclass
@@ -120,7 +120,7 @@ def _add_head(program: Program, sums: list[Sum], head: Head, y_pred: Tensor) -> 
     program.feeds.append(y_true)
     weight = None
     if head.weighted:
-        weight = Tensor((None,), "real", f"{head.name}/weight", "feed")
+        weight = Tensor(y_pred.shape[: head.weighted], "real", f"{head.name}/weight", "feed")
         program.feeds.append(weight)
     if y_pred.mask is not None:
         weight = y_pred.mask if weight is None else ops.multiply(y_pred.mask, weight)
