@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import layers, saving
+from fastnn import layers, saving, summary
 from fastnn.engine.memory import Layout, aligned, zeros
 from fastnn.layers.base import Call, Layer, Shape
 from fastnn.layers.core import Input, InputLayer
@@ -246,34 +246,12 @@ class Model(Trainable, Layer):
         print_fn : callable, optional
             Called with each line instead of `print`.
         """
-        show = print_fn or print
-        rows = [("Layer (type)", "Output shape", "Params", "Trainable")]
-        outputs = {id(c.layer): c.outputs[0].shape for c in reversed(self.calls)}
-        for layer in self._layers:
-            shape = outputs.get(id(layer), layer.batch_shape)
-            trained = sum(v.value.size for v in layer.trainable_variables)
-            rows.append(
-                (
-                    f"{layer.name} ({type(layer).__name__})",
-                    "?" if shape is None else _shape_text(shape),
-                    f"{layer.count_params():,}",
-                    f"{trained:,}",
-                )
-            )
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        if line_length is not None:
-            widths[0] = max(widths[0], line_length - sum(widths[1:]) - 6)
-        show(f'Model: "{self.name}"')
-        for i, row in enumerate(rows):
-            cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1])]
-            cells += [row[2].rjust(widths[2]), row[3].rjust(widths[3])]
-            show("  ".join(cells).rstrip())
-            if i == 0:
-                show("-" * (sum(widths) + 6))
-        total = self.count_params()
-        trained = sum(v.value.size for v in self.trainable_variables)
-        size = sum(v.value.nbytes for v in self.variables)
-        show(f"Total params: {total:,} ({size:,} bytes), trainable {trained:,}")
+        for line in summary.text(self, line_length):
+            (print_fn or print)(line)
+
+    def _repr_html_(self) -> str:
+        """The summary as a notebook shows it."""
+        return summary.html(self)
 
 
 class Sequential(Model):
@@ -377,10 +355,6 @@ class Sequential(Model):
         listed = self._layers  # without the Input that was made here
         self._set_graph([start], [x])
         self._layers = listed
-
-
-def _shape_text(shape: Shape) -> str:
-    return "(" + ", ".join("None" if n is None else str(n) for n in shape) + ")"
 
 
 def _calls_between(inputs: list[Tensor], outputs: list[Tensor]) -> list[Call]:

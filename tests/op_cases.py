@@ -121,6 +121,14 @@ def activation_input(rng: Rng, name: str, *shape: int) -> np.ndarray:
     return np.where(big, np.sign(x) * rng.uniform(10, 60, shape), x)
 
 
+# Other parameters than an activation's defaults.
+PARAMETERS = (
+    ("leaky_relu", (0.3,)), ("elu", (0.7,)), ("relu_general", (0.1, 2.5, 0.5)),
+    ("relu_general", (-0.2, np.inf, 0.0)), ("relu_general", (0.0, np.inf, 1.5)),
+    ("relu_general", (0.0, 3.0, 0.0)),
+)  # fmt: skip
+
+
 @of("activation")
 def _(rng: Rng) -> Iterator[Case]:
     for name in ACTIVATIONS:
@@ -129,12 +137,19 @@ def _(rng: Rng) -> Iterator[Case]:
             yield Case("activation", [x], {"activation": name})
         yield Case("activation", [activation_input(rng, name, 37)], {"activation": name}, [False])
         yield Case("activation", [extremes()], {"activation": name}, own_type=True)
+    for name, parameters in PARAMETERS:
+        attrs = {"activation": name, "parameters": parameters}
+        for shape in ((3, 5), (2, 300)):
+            yield Case("activation", [activation_input(rng, name, *shape)], attrs)
+        yield Case("activation", [extremes()], attrs, own_type=True)
 
 
-def saved_by(rng: Rng, name: str, *shape: int) -> np.ndarray:
+def saved_by(
+    rng: Rng, name: str, *shape: int, parameters: tuple[float, ...] = ()
+) -> np.ndarray:
     """What the activation keeps for its derivative."""
     x = activation_input(rng, name, *shape)
-    return ACTIVATIONS[name].formula(x) if ACTIVATIONS[name].saves == "output" else x
+    return ACTIVATIONS[name].y(x, parameters) if ACTIVATIONS[name].saves == "output" else x
 
 
 @of("activation_backward")
@@ -143,7 +158,13 @@ def _(rng: Rng) -> Iterator[Case]:
         for shape in [*pairs(rng), (4, 3, 7)]:
             dy, saved = normal(rng, *shape), saved_by(rng, name, *shape)
             yield Case("activation_backward", [dy, saved], {"activation": name})
-    for name in ("relu", "step"):  # where they are flat even an infinite gradient stops
+    for name, parameters in PARAMETERS:
+        for shape in ((3, 5), (2, 300)):
+            saved = saved_by(rng, name, *shape, parameters=parameters)
+            attrs = {"activation": name, "parameters": parameters}
+            yield Case("activation_backward", [normal(rng, *shape), saved], attrs)
+    # Where they are flat even an infinite gradient stops.
+    for name in ("relu", "relu6", "relu_general", "step"):
         dy, saved = np.meshgrid([np.inf, -np.inf, np.nan, 3e38, 1.0], [0.0, 1.0])
         yield Case("activation_backward", [dy, saved], {"activation": name}, own_type=True)
 
@@ -176,15 +197,44 @@ def _(rng: Rng) -> Iterator[Case]:
         yield Case("softmax_backward", [normal(rng, *shape), y], terms=shape[-1], magnitude=size)
 
 
+@of("log_softmax")
+def _(rng: Rng) -> Iterator[Case]:
+    def size(x: Any) -> Any:  # the largest is subtracted: its rounding is what counts
+        return np.abs(x) + np.abs(x).max(-1, keepdims=True)
+
+    for shape in [*pairs(rng), (3, 4, 7), (2, 2100), (400, 10), (2, 1)]:
+        yield Case("log_softmax", [normal(rng, *shape, scale=3.0)], magnitude=size)
+    yield Case("log_softmax", [normal(rng, 4, 9)], batched=[False], magnitude=size)
+    yield Case("log_softmax", [normal(rng, 4, 9, scale=300.0)], magnitude=size)
+    yield Case("log_softmax", [extreme_logits(True)], own_type=True)
+
+
+@of("log_softmax_backward")
+def _(rng: Rng) -> Iterator[Case]:
+    def size(dy: Any, y: Any) -> Any:
+        return np.abs(dy) + np.exp(y) * np.abs(dy).sum(-1, keepdims=True)
+
+    for shape in [*pairs(rng), (3, 4, 7)]:
+        y = np.log(softmax(normal(rng, *shape, scale=2.0)))
+        given = [normal(rng, *shape), y]
+        yield Case("log_softmax_backward", given, terms=shape[-1], magnitude=size)
+
+
 @of("unary")
 def _(rng: Rng) -> Iterator[Case]:
-    value = {"log": positive, "sqrt": positive, "reciprocal": away}
+    value = {"log": positive, "log1p": positive, "sqrt": positive, "reciprocal": away}
     for name in UNARY:
         make = value.get(name, normal)
         for shape in [*pairs(rng), (4, 3, 7), (2, 3, 4, 5)]:
             yield Case("unary", [make(rng, *shape)], {"function": name})
         yield Case("unary", [make(rng, 37)], {"function": name}, [False])
         yield Case("unary", [extremes()], {"function": name}, own_type=True)
+    halves = np.array([[-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5, 8388607.5, -0.25]])
+    for name in ("floor", "round"):
+        yield Case("unary", [halves], {"function": name})
+    small = rng.choice([-1, 1], (5, 33)) * 10 ** rng.uniform(-8, 0, (5, 33))
+    for name in ("expm1", "log1p"):
+        yield Case("unary", [0.9 * small], {"function": name})
     # log loses its largest part to cancellation near 1, exp overflows beside nothing.
     yield Case("unary", [1 + normal(rng, 5, 33, scale=1e-3)], {"function": "log"})
     yield Case("unary", [normal(rng, 5, 33, scale=25.0).clip(-87, 11)], {"function": "exp"})
@@ -298,14 +348,17 @@ def _linear_size(x: Any, w: Any, b: Any) -> Any:
 
 @of("linear")
 def _(rng: Rng) -> Iterator[Case]:
-    def one(name: str, biased: bool, *shape: int, n: int) -> Case:
+    def one(
+        name: str, biased: bool, *shape: int, n: int, parameters: tuple[float, ...] = ()
+    ) -> Case:
         # A step jumps: its sums must be exact.
         make = integers if name == "step" else normal
         k = shape[-1]
         scale = 1.0 if name == "step" else 1 / np.sqrt(k)
         inputs = [make(rng, *shape), make(rng, k, n) * scale, make(rng, n) if biased else None]
         # Only a plain product is ever added: fusion refuses an output with a second writer.
-        return Case("linear", inputs, {"activation": name}, [True, False, False], k + 1,
+        attrs = {"activation": name, "parameters": parameters}
+        return Case("linear", inputs, attrs, [True, False, False], k + 1,
                     _linear_size, add=name == "linear")  # fmt: skip
 
     for name in ACTIVATIONS:
@@ -317,6 +370,8 @@ def _(rng: Rng) -> Iterator[Case]:
             yield one(name, biased, m, k, n=n)
     for name in ACTIVATIONS:
         yield one(name, True, 3, 4, 9, n=17)
+    for name, parameters in PARAMETERS:
+        yield one(name, True, 9, 5, n=17, parameters=parameters)
 
 
 @of("linear_dx")
@@ -324,17 +379,22 @@ def _(rng: Rng) -> Iterator[Case]:
     def size(dy: Any, w: Any, saved: Any) -> Any:
         return np.abs(dy) @ np.abs(w).T
 
-    def one(name: str, k: int, *shape: int) -> Case:
+    def one(name: str, k: int, *shape: int, parameters: tuple[float, ...] = ()) -> Case:
         n = shape[-1]
         dy, w = normal(rng, *shape), normal(rng, k, n)
-        saved = None if name == "linear" else saved_by(rng, name, *shape[:-1], k)
-        return Case("linear_dx", [dy, w, saved], {"activation": name}, [True, False, True], n, size,
+        saved = None
+        if name != "linear":
+            saved = saved_by(rng, name, *shape[:-1], k, parameters=parameters)
+        attrs = {"activation": name, "parameters": parameters}
+        return Case("linear_dx", [dy, w, saved], attrs, [True, False, True], n, size,
                     add=name == "linear")  # fmt: skip
 
     for name in ACTIVATIONS:
         for m, k, n in triples(rng):
             yield one(name, k, m, n)
         yield one(name, 17, 3, 4, 9)
+    for name, parameters in PARAMETERS:
+        yield one(name, 17, 9, 5, parameters=parameters)
     for m, k, n in BLOCKS:
         for name in ("linear", "relu", "sigmoid"):
             yield one(name, k, m, n)

@@ -32,39 +32,49 @@ def mistake_in(op: str) -> Callable[[Any], Any]:
 
 
 @mistake_in("activation")
-def dead_relu(x, activation):
-    return (
-        np.zeros_like(x) if activation == "relu" else right("activation", x, activation=activation)
-    )
+def dead_relu(x, **attrs):
+    return np.zeros_like(x) if attrs["activation"] == "relu" else right("activation", x, **attrs)
 
 
 @mistake_in("activation")
-def leaking_relu(x, activation):
-    y = right("activation", x, activation=activation)
-    return np.where(x < 0, 1e-3 * x, y) if activation == "relu" else y
+def parameters_ignored(x, activation, parameters=()):
+    return right("activation", x, activation=activation)
 
 
 @mistake_in("activation")
-def whole_vectors_only(x, activation):
-    y = right("activation", x, activation=activation).reshape(-1).copy()
+def leaking_relu(x, **attrs):
+    y = right("activation", x, **attrs)
+    return np.where(x < 0, 1e-3 * x, y) if attrs["activation"] == "relu" else y
+
+
+@mistake_in("activation")
+def whole_vectors_only(x, **attrs):
+    y = right("activation", x, **attrs).reshape(-1).copy()
     y[len(y) // 8 * 8 :] = np.nan  # where the kernel left things as they were
     return y.reshape(x.shape)
 
 
 @mistake_in("activation")
-def the_other_gelu(x, activation):
-    return right("activation", x, activation="gelu_tanh" if activation == "gelu" else activation)
+def the_other_gelu(x, **attrs):
+    if attrs["activation"] == "gelu":
+        attrs["activation"] = "gelu_tanh"
+    return right("activation", x, **attrs)
 
 
 @mistake_in("activation_backward")
-def slope_of_relu_at_0(dy, saved, activation):
-    dx = right("activation_backward", dy, saved, activation=activation)
-    return np.where(saved == 0, dy, dx) if activation == "relu" else dx
+def slope_of_relu_at_0(dy, saved, **attrs):
+    dx = right("activation_backward", dy, saved, **attrs)
+    return np.where(saved == 0, dy, dx) if attrs["activation"] == "relu" else dx
 
 
 @mistake_in("activation_backward")
-def arguments_swapped(dy, saved, activation):
-    return right("activation_backward", saved, dy, activation=activation)
+def default_parameters(dy, saved, activation, parameters=()):
+    return right("activation_backward", dy, saved, activation=activation)
+
+
+@mistake_in("activation_backward")
+def arguments_swapped(dy, saved, **attrs):
+    return right("activation_backward", saved, dy, **attrs)
 
 
 @mistake_in("softmax")
@@ -81,6 +91,16 @@ def over_another_axis(x):
 @mistake_in("softmax_backward")
 def diagonal_only(dy, y):
     return dy * y
+
+
+@mistake_in("log_softmax")
+def logarithm_of_each_alone(x):
+    return np.log(np.exp(x) / (1 + np.exp(x)))
+
+
+@mistake_in("log_softmax_backward")
+def as_if_it_were_softmax(dy, y):
+    return right("softmax_backward", dy, np.exp(y))
 
 
 @mistake_in("unary")
@@ -127,29 +147,29 @@ def short_floats(a, b, **attrs):
 
 
 @mistake_in("linear")
-def weights_transposed(x, w, b, activation):
-    return right("linear", x, w.T.reshape(w.shape), b, activation=activation)
+def weights_transposed(x, w, b, **attrs):
+    return right("linear", x, w.T.reshape(w.shape), b, **attrs)
 
 
 @mistake_in("linear")
-def no_bias_in_the_last_column(x, w, b, activation):
+def no_bias_in_the_last_column(x, w, b, **attrs):
     if b is not None:
         b = np.append(b[:-1], b.dtype.type(0))
-    return right("linear", x, w, b, activation=activation)
+    return right("linear", x, w, b, **attrs)
 
 
 @mistake_in("linear")
-def bias_after_the_activation(x, w, b, activation):
-    return ACTIVATIONS[activation].formula(x @ w) + (0 if b is None else b)
+def bias_after_the_activation(x, w, b, **attrs):
+    return ACTIVATIONS[attrs["activation"]].y(x @ w, attrs["parameters"]) + (0 if b is None else b)
 
 
 @mistake_in("linear_dx")
-def weights_not_transposed(dy, w, saved, activation):
-    return right("linear_dx", dy, w.T.reshape(w.shape), saved, activation=activation)
+def weights_not_transposed(dy, w, saved, **attrs):
+    return right("linear_dx", dy, w.T.reshape(w.shape), saved, **attrs)
 
 
 @mistake_in("linear_dx")
-def activation_left_out(dy, w, saved, activation):
+def activation_left_out(dy, w, saved, **attrs):
     return dy @ w.T
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 from gradient_check import Problem, batch, check_gradients, fixed, parameter
-from op_cases import away, cases, labels, positive, softmax
+from op_cases import PARAMETERS, away, cases, labels, positive, softmax
 
 from fastnn import ops
 from fastnn.backends.reference import ReferenceExecutor
@@ -57,6 +57,10 @@ def _(rng, rows):
     for name in ACTIVATIONS:
         x = batch(away(rng, rows, 5))
         yield name, lambda x, f=name: emit("activation", x, activation=f), [x]
+    for name, parameters in PARAMETERS:
+        attrs = {"activation": name, "parameters": parameters}
+        x = batch(away(rng, rows, 5))
+        yield (name, parameters), partial(emit, "activation", **attrs), [x]
 
 
 @rule("softmax")
@@ -65,10 +69,27 @@ def _(rng, rows):
         yield shape, lambda x: emit("softmax", x), [batch(away(rng, *shape))]
 
 
+@rule("log_softmax")
+def _(rng, rows):
+    for shape in ((rows, 5), (rows, 2, 3), (rows, 1)):
+        yield shape, lambda x: emit("log_softmax", x), [batch(away(rng, *shape))]
+
+
+FLAT = ("sign", "floor", "round")  # what they choose has a gradient
+
+
+def chosen_by(function):
+    return lambda a, *b: ops.multiply(function(a, *b), a)
+
+
 @rule("unary")
 def _(rng, rows):
     for name in UNARY:
-        x = positive(rng, rows, 5) + 0.2 if name in ("log", "sqrt") else away(rng, rows, 5)
+        if name in FLAT:
+            yield name, chosen_by(partial(ops.unary, name)), [batch(away(rng, rows, 5))]
+            continue
+        low = name in ("log", "log1p", "sqrt")
+        x = positive(rng, rows, 5) + 0.2 if low else away(rng, rows, 5)
         yield name, lambda x, f=name: ops.unary(f, x), [batch(x)]
 
 
@@ -78,16 +99,12 @@ def _(rng, rows):
     yield "parameter", lambda x: ops.affine(x, 2.0), [parameter(away(rng, 5))]
 
 
-def chosen_by(function):
-    return lambda a, b: ops.multiply(ops.binary(function, a, b), a)
-
-
 @rule("binary")
 def _(rng, rows):
     for name in BINARY:
         if name in ("greater", "less", "equal"):  # flat: what they choose has a gradient
             a, b = away(rng, rows, 5), away(rng, rows, 5)
-            yield name, chosen_by(name), [batch(a), fixed(b)]
+            yield name, chosen_by(partial(ops.binary, name)), [batch(a), fixed(b)]
             continue
         make = partial(ops.binary, name)
         a = away(rng, rows, 5)
@@ -196,8 +213,9 @@ def _(rng, rows):
     yield "rank 2", ops.gather, [table, fixed(labels(rng, 4, rows, 5))]
 
 
-def one_layer(activation):
-    return lambda x, w, b: emit("activation", ops.linear(x, w, b), activation=activation)
+def one_layer(activation, parameters=()):
+    attrs = {"activation": activation, "parameters": parameters}
+    return lambda x, w, b: emit("activation", ops.linear(x, w, b), **attrs)
 
 
 @rule("linear")
@@ -211,6 +229,10 @@ def _(rng, rows):
         # Whole numbers times quarters plus b: no pre-activation is within 0.1 of a kink.
         whole = [batch(np.rint(away(rng, rows, 5))), parameter(np.rint(away(rng, 5, 3)) / 4)]
         yield name, one_layer(name), [*whole, parameter(np.array([0.1, -0.1, 0.12]))]
+    for name, parameters in PARAMETERS:
+        whole = [batch(np.rint(away(rng, rows, 5))), parameter(np.rint(away(rng, 5, 3)) / 4)]
+        given = [*whole, parameter(np.array([0.1, -0.1, 0.12]))]
+        yield (name, parameters), one_layer(name, parameters), given
 
 
 def loss(op, **attrs):

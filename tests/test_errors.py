@@ -624,7 +624,7 @@ def test_arguments_that_steer_other_engines_are_accepted():
             lambda: initializers.VarianceScaling(distribution="n"),
             ["unknown distribution 'n'", "uniform"],
         ),
-        (lambda: Dense(3, activation="reluu"), ["unknown activation 'reluu'", "relu, sigmoid"]),
+        (lambda: Dense(3, activation="reluu"), ["unknown activation 'reluu'", "relu, relu6"]),
         (lambda: Dense(3, activation=3), ["unknown activation 3", "choose one of"]),
         (
             lambda: Dense(3, kernel_initializer="glorot"),

@@ -1,5 +1,7 @@
 """Models: how they are built, their weights, freezing, and layers that several of them share."""
 
+import re
+
 import numpy as np
 import pytest
 from api_tools import (
@@ -154,6 +156,23 @@ def two_by_two(**settings):
 
 
 A, B = X, X[::-1] * 0.5
+
+
+def test_the_summary_in_a_notebook():
+    model = Sequential([Dense(3, input_shape=(4,), name="a<b"), Dense(1)], name="a&b")
+    shown = model._repr_html_()
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in shown.split("<tr>")[1:]]
+    assert cells == [
+        ["Layer (type)", "Output shape", "Params", "Trainable"],
+        ["a&lt;b (Dense)", "(None, 3)", "15", "15"],
+        ["dense (Dense)", "(None, 1)", "4", "4"],
+    ]
+    assert "<b>a&amp;b</b>" in shown
+    assert "Total params: 19 (76 bytes), trainable 19" in shown
+    # The text says the same.
+    lines = []
+    model.summary(print_fn=lines.append)
+    assert [line.split()[-1] for line in lines[3:-1]] == ["15", "4"]
 
 
 def test_a_graph_with_two_inputs_and_outputs(backend, dtype):

@@ -25,8 +25,9 @@ ELEMENTARY = """
 FUSED = """
     accumulate activation activation_backward adam binary_accuracy categorical_accuracy clear
     confusion_matrix count crossentropy crossentropy_backward dropout elementwise_loss
-    elementwise_loss_backward l2_penalty linear linear_dw linear_dx loss_scale momentum rmsprop sgd
-    softmax softmax_backward softmax_crossentropy softmax_crossentropy_backward
+    elementwise_loss_backward l2_penalty linear linear_dw linear_dx log_softmax
+    log_softmax_backward loss_scale momentum rmsprop sgd softmax softmax_backward
+    softmax_crossentropy softmax_crossentropy_backward
 """.split()
 
 VIEWS = {"reshape"}  # the same bytes under another shape: no step, so no kernel
@@ -68,7 +69,9 @@ def test_the_lists_of_ops_are_closed():
 def test_the_lists_of_functions_are_closed():
     # Activations are meant to be added, with nothing to change here; none may get lost.
     assert set(ACTIVATIONS) >= {"gelu", "gelu_tanh", "linear", "relu", "sigmoid", "step", "tanh"}
-    assert sorted(UNARY) == ("absolute exp log negative reciprocal sign sqrt square".split())
+    assert sorted(UNARY) == (
+        "absolute cos erf exp expm1 floor log log1p negative reciprocal round sign sin sqrt square"
+    ).split()
     assert sorted(BINARY) == (
         "add divide equal greater less maximum minimum multiply subtract".split()
     )

@@ -404,7 +404,7 @@ def test_a_log_dir_that_cannot_be_written_is_an_error_before_training(tmp_path):
     (tmp_path / "taken").write_text("a file")
     model = mlp()
     before = model.get_weights()
-    with pytest.raises(OSError, match="TensorBoard cannot write to its log_dir.*taken"):
+    with pytest.raises(OSError, match="TensorBoard: log_dir cannot be written.*taken"):
         model.fit(X, Y, callbacks=[TensorBoard(tmp_path / "taken")], verbose=0)
     assert_same(model.get_weights(), before)
 

@@ -392,7 +392,11 @@ def test_wrong_backward_rule_is_found(op, backward, monkeypatch):
 @pytest.mark.parametrize("name", sorted(set(ACTIVATIONS) - {"step"}))
 def test_wrong_derivative_is_found(name, monkeypatch):
     entry = ACTIVATIONS[name]
-    for wrong in (np.zeros_like, lambda saved: 1.01 * entry.derivative(saved)):
+    for factor in (0, 1.01):
+
+        def wrong(saved, factor=factor, **parameters):
+            return factor * entry.derivative(saved, **parameters)
+
         monkeypatch.setitem(ACTIVATIONS, name, replace(entry, derivative=wrong))
         with pytest.raises(WrongGradient, match=name):
             check_rule("activation")

@@ -3,7 +3,9 @@
 `base.py` holds the hooks; the other files one idea each.
 """
 
-from fastnn.callbacks.base import Callback, overrides
+from fastnn.callbacks.base import Callback, LambdaCallback, overrides
+from fastnn.callbacks.checkpoints import ModelCheckpoint
+from fastnn.callbacks.csv_log import CSVLogger
 from fastnn.callbacks.history import History
 from fastnn.callbacks.progress import Progress
 from fastnn.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
@@ -11,10 +13,13 @@ from fastnn.callbacks.stopping import EarlyStopping, TerminateOnNaN
 from fastnn.callbacks.tensorboard import TensorBoard
 
 __all__ = [
+    "CSVLogger",
     "Callback",
     "EarlyStopping",
     "History",
+    "LambdaCallback",
     "LearningRateScheduler",
+    "ModelCheckpoint",
     "Progress",
     "ReduceLROnPlateau",
     "TensorBoard",

@@ -7,6 +7,8 @@ one native call.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
@@ -115,3 +117,63 @@ def overrides(callback: Callback, *hooks: str) -> bool:
         getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook)
         for hook in hooks
     )
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions.
+
+    Parameters
+    ----------
+    on_epoch_begin, on_epoch_end, on_train_begin, on_train_end, on_train_batch_begin, \
+on_train_batch_end, **kwargs : callable, optional
+        Functions with the arguments of the hook of that name; any hook can be given.
+
+    Raises
+    ------
+    TypeError
+        There is no such hook, or it cannot be called.
+
+    Examples
+    --------
+    >>> from fastnn.callbacks import LambdaCallback
+    >>> say = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs["loss"]))
+    """
+
+    def __init__(
+        self,
+        on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None,
+        **kwargs: Callable[..., Any] | None,
+    ) -> None:
+        given = {
+            "on_epoch_begin": on_epoch_begin,
+            "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end,
+            **kwargs,
+        }
+        hooks = [name for name in vars(Callback) if name.startswith("on_")]
+        for name, function in given.items():
+            if name not in hooks:
+                raise TypeError(
+                    f"LambdaCallback has no argument {name!r}; the hooks are: {', '.join(hooks)}"
+                )
+            if function is not None and not callable(function):
+                raise TypeError(f"LambdaCallback: {name} must be a function, got {function!r}")
+            if function is not None:
+                setattr(self, name, function)
+
+
+@contextlib.contextmanager
+def writing(what: str, path: str) -> Iterator[None]:
+    """What fails inside is an OSError that says who wanted to write where."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"{what} cannot be written ({error.strerror})", path) from error

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.callbacks.base import writing
 from fastnn.ops.tensor import Tensor
 from fastnn.utils import as_list
 
@@ -54,13 +55,9 @@ class Events:
         )  # fmt: skip
         host, process = socket.gethostname(), os.getpid()
         name = f"events.out.tfevents.{int(time.time()):010d}.{host}.{process}.{next(_numbers)}.v2"
-        try:
+        with writing("TensorBoard: log_dir", folder):
             os.makedirs(folder, exist_ok=True)
             self._records = RecordWriter(open(os.path.join(folder, name), "wb"))
-        except OSError as error:
-            raise OSError(
-                error.errno, f"TensorBoard cannot write to its log_dir ({error.strerror})", folder
-            ) from error
         self._write(file_version="brain.Event:2")
         self.flush()
 

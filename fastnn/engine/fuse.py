@@ -67,7 +67,7 @@ def _merge_activations(graph: Graph, keep: Sequence[Tensor]) -> None:
         plain = first.op.name == FUSED[second.op.name] and first.attrs["activation"] == "linear"
         if not (free and plain) or any(first.add) or any(second.add) or first not in graph.nodes:
             continue
-        first.attrs["activation"] = second.attrs["activation"]
+        first.attrs.update(second.attrs)
         first.outputs[0] = second.outputs[0]
         first.outputs[0].node = first
         if second.op.name == "activation_backward":

@@ -3,14 +3,16 @@
 This file is one of the two places of a built-in activation; the other is its line in
 `backends/native/formulas.h`. A derivative is given the tensor that `saves` names: the output where
 that is enough, since then the activation can run inside the product that feeds it, otherwise the
-input. `fastnn.activations` lists what is registered here.
+input. What a formula takes beside x are its parameters, numbers with a default; its derivative
+takes the same. `fastnn.activations` lists what is registered here.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,29 +34,48 @@ class Activation:
         dy/dx from the saved array.
     saves : {"output", "input"}
         Which array the derivative is given.
+    parameters : dict
+        Names and defaults of the numbers that both take as keywords.
     """
 
     name: str
-    formula: Callable[[Any], Any]
-    derivative: Callable[[Any], Any]
+    formula: Callable[..., Any]
+    derivative: Callable[..., Any]
     saves: str
+    parameters: dict[str, float] = field(default_factory=dict)
+
+    def values(self, given: Sequence[float] = ()) -> dict[str, float]:
+        """The parameters by name: those given, or the defaults."""
+        return dict(zip(self.parameters, given or self.parameters.values(), strict=True))
+
+    def y(self, x: Any, parameters: Sequence[float] = ()) -> Any:
+        """The formula with these parameters."""
+        return self.formula(x, **self.values(parameters))
+
+    def back(self, dy: Any, saved: Any, parameters: Sequence[float] = ()) -> Any:
+        """dx = dy f'(saved). A slope of 0 stops the gradient, also one that is infinite."""
+        slope = self.derivative(saved, **self.values(parameters))
+        return np.where(slope == 0, dy.dtype.type(0), dy * slope)
 
 
 ACTIVATIONS: dict[str, Activation] = {}
 
 
-def activation(derivative: Callable[[Any], Any], saves: str) -> Callable[[Any], Any]:
+def activation(derivative: Callable[..., Any], saves: str) -> Callable[[Any], Any]:
     """Register the decorated formula as the activation of that name."""
 
-    def add(formula: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def add(formula: Callable[..., Any]) -> Callable[..., Any]:
         name = formula.__name__
-        ACTIVATIONS[name] = Activation(name, formula, derivative, saves)
+        _, *rest = inspect.signature(formula).parameters.values()
+        parameters = {p.name: float(p.default) for p in rest}
+        ACTIVATIONS[name] = Activation(name, formula, derivative, saves, parameters)
         return formula
 
     return add
 
 
-def _erf(x: Any) -> Any:
+def erf(x: Any) -> Any:
+    """The error function, which NumPy does not have."""
     return np.asarray(_ERF(np.asarray(x, np.float64)), dtype=np.asarray(x).dtype)
 
 
@@ -79,11 +100,73 @@ def relu(x: Any) -> Any:
     return np.where(x < 0, x.dtype.type(0), x)
 
 
+@activation(
+    derivative=lambda y, negative_slope: np.where(y <= 0, negative_slope, 1).astype(y.dtype),
+    saves="output",
+)
+def leaky_relu(x: Any, negative_slope: float = 0.2) -> Any:
+    """x above 0, negative_slope x below; the slope is not negative (Maas et al., ICML 2013)."""
+    return np.where(x < 0, negative_slope * x, x)
+
+
+@activation(derivative=lambda y: ((y > 0) & (y < 6)).astype(y.dtype), saves="output")
+def relu6(x: Any) -> Any:
+    """min(max(x, 0), 6) (Krizhevsky, Convolutional deep belief networks on CIFAR-10, 2010)."""
+    return np.clip(x, 0, 6)
+
+
+def _relu_general_derivative(
+    x: Any, negative_slope: float, max_value: float, threshold: float
+) -> Any:
+    return np.where(x > threshold, x < max_value, negative_slope).astype(x.dtype)
+
+
+@activation(derivative=_relu_general_derivative, saves="input")
+def relu_general(
+    x: Any, negative_slope: float = 0.0, max_value: float = math.inf, threshold: float = 0.0
+) -> Any:
+    """min(x, max_value) above the threshold, negative_slope (x - threshold) below."""
+    below = negative_slope * (x - threshold) if negative_slope else np.where(np.isnan(x), x, 0)
+    return np.where(x > threshold, np.minimum(x, max_value), below).astype(x.dtype)
+
+
+@activation(derivative=lambda y, alpha: np.where(y > 0, 1, y + alpha), saves="output")
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """x above 0, alpha (exp(x) - 1) below; alpha >= 0 (Clevert et al., arXiv 1511.07289)."""
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+
+
+@activation(
+    derivative=lambda y: np.where(y > 0, _SELU_SCALE, y + _SELU_SCALE * _SELU_ALPHA).astype(
+        y.dtype
+    ),
+    saves="output",
+)
+def selu(x: Any) -> Any:
+    """1.0507 elu(x, alpha=1.67326) (Klambauer et al., arXiv 1706.02515)."""
+    return _SELU_SCALE * elu(x, _SELU_ALPHA)
+
+
 @activation(derivative=lambda y: y * (1 - y), saves="output")
 def sigmoid(x: Any) -> Any:
     """1 / (1 + exp(-x)), the logistic function."""
     e = np.exp(-np.abs(x))
     return np.where(x < 0, e, 1) / (1 + e)
+
+
+@activation(derivative=lambda y: ((y > 0) & (y < 1)).astype(y.dtype) / 6, saves="output")
+def hard_sigmoid(x: Any) -> Any:
+    """relu6(x + 3) / 6, straight lines in place of sigmoid (Howard et al., arXiv 1905.02244)."""
+    return np.clip(x + 3, 0, 6) / 6
+
+
+@activation(derivative=lambda y: -np.expm1(y), saves="output")
+def log_sigmoid(x: Any) -> Any:
+    """log(sigmoid(x)) = -log(1 + exp(-x))."""
+    return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
 
 
 @activation(derivative=lambda y: 1 - y * y, saves="output")
@@ -92,15 +175,69 @@ def tanh(x: Any) -> Any:
     return np.tanh(x)
 
 
+@activation(derivative=lambda y: (np.abs(y) < 1).astype(y.dtype), saves="output")
+def hard_tanh(x: Any) -> Any:
+    """min(max(x, -1), 1) (Collobert, 2004)."""
+    return np.clip(x, -1, 1)
+
+
+@activation(derivative=lambda y: y, saves="output")
+def exponential(x: Any) -> Any:
+    """exp(x)."""
+    return np.exp(x)
+
+
+@activation(derivative=lambda y: -np.expm1(-y), saves="output")
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)) (Dugas et al., NIPS 2000)."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+@activation(derivative=lambda y: (1 - np.abs(y)) ** 2, saves="output")
+def softsign(x: Any) -> Any:
+    """x / (1 + |x|) (Bergstra et al., 2009)."""
+    return x / (1 + np.abs(x))
+
+
+def _silu_derivative(x: Any) -> Any:
+    gate = sigmoid(x)
+    return gate + x * gate * (1 - gate)
+
+
+@activation(derivative=_silu_derivative, saves="input")
+def silu(x: Any) -> Any:
+    """x sigmoid(x), also called swish (Elfwing et al., arXiv 1702.03118)."""
+    return x * sigmoid(x)
+
+
+def _mish_parts(x: Any) -> tuple[Any, Any, Any]:
+    """t = x up to 20, e = exp(t) and n = e (e + 2): tanh(softplus(t)) = n / (n + 2)."""
+    t = np.minimum(x, 20)
+    e = np.exp(t)
+    return t, e, e * (e + 2)
+
+
+def _mish_derivative(x: Any) -> Any:
+    t, e, n = _mish_parts(x)
+    return (n + t * (4 * e * (e + 1) / (n + 2))) / (n + 2)
+
+
+@activation(derivative=_mish_derivative, saves="input")
+def mish(x: Any) -> Any:
+    """x tanh(softplus(x)) (Misra, arXiv 1908.08681)."""
+    _, _, n = _mish_parts(x)
+    return x * (n / (n + 2))
+
+
 @activation(
     derivative=lambda x: (
-        0.5 * (1 + _erf(x * math.sqrt(0.5))) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+        0.5 * (1 + erf(x * math.sqrt(0.5))) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
     ).astype(x.dtype),
     saves="input",
 )
 def gelu(x: Any) -> Any:
     """x Phi(x), Phi the normal distribution function (Hendrycks and Gimpel, arXiv 1606.08415)."""
-    return (0.5 * x * (1 + _erf(x * math.sqrt(0.5)))).astype(x.dtype)
+    return (0.5 * x * (1 + erf(x * math.sqrt(0.5)))).astype(x.dtype)
 
 
 _GELU_A, _GELU_B = math.sqrt(2 / math.pi), 0.044715
@@ -118,13 +255,25 @@ def gelu_tanh(x: Any) -> Any:
     return (0.5 * x * (1 + np.tanh(_GELU_A * (x + _GELU_B * x**3)))).astype(x.dtype)
 
 
-def apply_activation(name: str, x: Tensor) -> Tensor:
-    """The activation called `name` as an op on a symbolic tensor; softmax included."""
+ROW_ACTIVATIONS = ("softmax", "log_softmax")  # ops of their own, over the last axis
+
+
+def apply_activation(name: str, x: Tensor, parameters: Sequence[float] = ()) -> Tensor:
+    """The activation called `name` as an op on a symbolic tensor; softmax included.
+
+    `parameters` are those of its formula in order; without them it has its defaults.
+    """
     if name == "linear":
         return x
-    if name == "softmax":
-        return emit("softmax", x)
-    return emit("activation", x, activation=name, name=name)
+    if name in ROW_ACTIVATIONS:
+        return emit(name, x)
+    return emit("activation", x, activation=name, parameters=tuple(parameters), name=name)
+
+
+def parameters_of(node: Node) -> tuple[float, ...]:
+    """The parameters of the activation that a node applies: constants of its kernel."""
+    entry = ACTIVATIONS[node.attrs["activation"]]
+    return tuple(entry.values(node.attrs.get("parameters", ())).values())
 
 
 @register
@@ -134,16 +283,19 @@ class ActivationOp(Op):
     name = "activation"
     may_alias = {0: (0,)}
 
-    def define(self, x: Any, *, activation: str) -> Any:
-        return ACTIVATIONS[activation].formula(x)
+    def define(self, x: Any, *, activation: str, parameters: Sequence[float] = ()) -> Any:
+        return ACTIVATIONS[activation].y(x, parameters)
 
     def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
         name = node.attrs["activation"]
         saved = node.outputs[0] if ACTIVATIONS[name].saves == "output" else node.inputs[0]
-        return [emit("activation_backward", grads[0], saved, activation=name)]
+        return [emit("activation_backward", grads[0], saved, **node.attrs)]
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
         return count(node.outputs[0].shape), node.attrs["activation"]
+
+    def constants(self, node: Node) -> tuple[float, ...]:
+        return parameters_of(node)
 
 
 @register
@@ -155,54 +307,90 @@ class ActivationBackward(Op):
     outputs = ("dx",)
     may_alias = {0: (0,)}
 
-    def define(self, dy: Any, saved: Any, *, activation: str) -> Any:
-        slope = ACTIVATIONS[activation].derivative(saved)
-        # A slope of 0 stops the gradient, also one that is infinite.
-        return np.where(slope == 0, dy.dtype.type(0), dy * slope)
+    def define(
+        self, dy: Any, saved: Any, *, activation: str, parameters: Sequence[float] = ()
+    ) -> Any:
+        return ACTIVATIONS[activation].back(dy, saved, parameters)
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
         return count(node.outputs[0].shape), node.attrs["activation"]
 
+    def constants(self, node: Node) -> tuple[float, ...]:
+        return parameters_of(node)
 
-@register
-class Softmax(Op):
-    """y = exp(x) / sum(exp(x)) over the last axis, shifted by the largest x (Bridle, 1990)."""
 
-    name = "softmax"
-    outputs = ("softmax",)
+class RowActivation(Op):
+    """An activation that looks at the whole last axis."""
+
     may_alias = {0: (0,)}
 
     def infer(self, x: Tensor) -> list[Spec]:
         if x.rank < 2:
-            raise ValueError(f"softmax: {x!r} has no axis of classes beside its rows")
+            raise ValueError(f"{self.name}: {x!r} has no axis of classes beside its rows")
         return [(x.shape, x.dtype)]
+
+    def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
+        return [emit(f"{self.name}_backward", grads[0], node.outputs[0])]
+
+    def sizes(self, node: Node) -> tuple[Size | str, ...]:
+        return rows_and_width(node.outputs[0])
+
+
+class RowActivationBackward(Op):
+    """Its gradient, from the gradient of its output and the output."""
+
+    inputs = ("dy", "y")
+    outputs = ("dx",)
+    may_alias = {0: (0,)}
+
+    def sizes(self, node: Node) -> tuple[Size | str, ...]:
+        return rows_and_width(node.outputs[0])
+
+
+@register
+class Softmax(RowActivation):
+    """y = exp(x) / sum(exp(x)) over the last axis, shifted by the largest x (Bridle, 1990)."""
+
+    name = "softmax"
+    outputs = ("softmax",)
 
     def define(self, x: Any) -> Any:
         with np.errstate(invalid="ignore"):
             e = np.exp(x - x.max(axis=-1, keepdims=True))
             return e / e.sum(axis=-1, keepdims=True)
 
-    def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
-        return [emit("softmax_backward", grads[0], node.outputs[0])]
-
-    def sizes(self, node: Node) -> tuple[Size | str, ...]:
-        return rows_and_width(node.outputs[0])
-
 
 @register
-class SoftmaxBackward(Op):
+class SoftmaxBackward(RowActivationBackward):
     """dx = y (dy - sum(dy y)) over the last axis."""
 
     name = "softmax_backward"
-    inputs = ("dy", "y")
-    outputs = ("dx",)
-    may_alias = {0: (0,)}
 
     def define(self, dy: Any, y: Any) -> Any:
         return y * (dy - (dy * y).sum(axis=-1, keepdims=True))
 
-    def sizes(self, node: Node) -> tuple[Size | str, ...]:
-        return rows_and_width(node.outputs[0])
+
+@register
+class LogSoftmax(RowActivation):
+    """y = log(softmax(x)) = x - max(x) - log(sum(exp(x - max(x)))) over the last axis."""
+
+    name = "log_softmax"
+    outputs = ("log_softmax",)
+
+    def define(self, x: Any) -> Any:
+        with np.errstate(invalid="ignore"):
+            shifted = x - x.max(axis=-1, keepdims=True)
+            return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+@register
+class LogSoftmaxBackward(RowActivationBackward):
+    """dx = dy - exp(y) sum(dy) over the last axis."""
+
+    name = "log_softmax_backward"
+
+    def define(self, dy: Any, y: Any) -> Any:
+        return dy - np.exp(y) * dy.sum(axis=-1, keepdims=True)
 
 
 def rows_and_width(x: Tensor) -> tuple[Size, int]:

@@ -6,11 +6,10 @@ inputs, `n` = outputs. x is (..., k), w is (k, n), b is (n,), y is (..., n).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from fastnn.ops.activations import ACTIVATIONS, rows_and_width
+from fastnn.ops.activations import ACTIVATIONS, parameters_of, rows_and_width
 from fastnn.ops.contract import Node, Op, Spec, emit, register
 from fastnn.ops.elementary import reduce
 from fastnn.ops.tensor import Size, Tensor, times
@@ -56,11 +55,13 @@ class Linear(Op):
             raise ValueError(f"linear: cannot multiply {x!r} by {w!r}")
         return [((*x.shape[:-1], w.shape[1]), "real")]
 
-    def define(self, x: Any, w: Any, b: Any, *, activation: str) -> Any:
+    def define(
+        self, x: Any, w: Any, b: Any, *, activation: str, parameters: Sequence[float] = ()
+    ) -> Any:
         y = x @ w
         if b is not None:
             y = y + b
-        return ACTIVATIONS[activation].formula(y)
+        return ACTIVATIONS[activation].y(y, parameters)
 
     def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
         x, w, b = node.inputs
@@ -80,6 +81,9 @@ class Linear(Op):
         x, w = node.inputs[:2]
         assert x is not None and w is not None
         return _product_sizes(x, w, node.attrs["activation"])
+
+    def constants(self, node: Node) -> tuple[float, ...]:
+        return parameters_of(node)
 
     def workspace(self, node: Node) -> int:
         _, k, n = self.sizes(node)[:3]
@@ -103,18 +107,18 @@ class LinearDx(Op):
     def infer(self, dy: Tensor, w: Tensor, saved: Tensor | None, **attrs: Any) -> list[Spec]:
         return [((*dy.shape[:-1], w.shape[0]), "real")]
 
-    def define(self, dy: Any, w: Any, saved: Any, *, activation: str) -> Any:
+    def define(
+        self, dy: Any, w: Any, saved: Any, *, activation: str, parameters: Sequence[float] = ()
+    ) -> Any:
         dx = dy @ w.T
-        if saved is None:
-            return dx
-        slope = ACTIVATIONS[activation].derivative(saved)
-        return np.where(slope == 0, dx.dtype.type(0), dx * slope)
+        return dx if saved is None else ACTIVATIONS[activation].back(dx, saved, parameters)
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
         dy, w = node.inputs[:2]
         assert dy is not None and w is not None
         return _product_sizes(dy, w, node.attrs["activation"])
 
+    constants = Linear.constants
     workspace = Linear.workspace
     flops = Linear.flops
 

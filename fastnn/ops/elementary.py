@@ -7,11 +7,13 @@ functions at the end of each block, which accept tensors and Python numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from fastnn.ops.activations import erf
 from fastnn.ops.contract import Node, Op, Spec, emit, register
 from fastnn.ops.moving import (
     MAX_RANK,
@@ -30,24 +32,40 @@ from fastnn.ops.tensor import Rows, Size, Tensor, at_rows, count, times
 
 UNARY: dict[str, Callable[[Any], Any]] = {
     "exp": np.exp,
+    "expm1": np.expm1,
     "log": np.log,
+    "log1p": np.log1p,
+    "erf": erf,
+    "sin": np.sin,
+    "cos": np.cos,
     "sqrt": np.sqrt,
     "square": np.square,
     "absolute": np.absolute,
     "negative": np.negative,
     "sign": np.sign,
     "reciprocal": np.reciprocal,
+    "floor": np.floor,
+    "round": np.round,  # halves to the even number
 }
 
-_UNARY_GRADIENT: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+_UNARY_GRADIENT: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor | None]] = {
     "exp": lambda x, y, dy: multiply(dy, y),
+    "expm1": lambda x, y, dy: multiply(dy, affine(y, 1.0, 1.0)),
     "log": lambda x, y, dy: divide(dy, x),
+    "log1p": lambda x, y, dy: divide(dy, affine(x, 1.0, 1.0)),
+    "erf": lambda x, y, dy: multiply(
+        affine(dy, 2 / math.sqrt(math.pi)), unary("exp", unary("negative", unary("square", x)))
+    ),
+    "sin": lambda x, y, dy: multiply(dy, unary("cos", x)),
+    "cos": lambda x, y, dy: unary("negative", multiply(dy, unary("sin", x))),
     "sqrt": lambda x, y, dy: divide(affine(dy, 0.5), y),
     "square": lambda x, y, dy: multiply(affine(dy, 2.0), x),
     "absolute": lambda x, y, dy: multiply(dy, unary("sign", x)),
     "negative": lambda x, y, dy: unary("negative", dy),
-    "sign": lambda x, y, dy: affine(dy, 0.0),
     "reciprocal": lambda x, y, dy: unary("negative", multiply(dy, unary("square", y))),
+    "sign": lambda x, y, dy: None,  # flat, as the two below
+    "floor": lambda x, y, dy: None,
+    "round": lambda x, y, dy: None,
 }
 
 

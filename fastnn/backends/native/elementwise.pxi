@@ -1,6 +1,6 @@
 """Elementary kernels: what is done to each number, and the ways numbers are moved about.
 
-    activation, activation_backward, softmax, softmax_backward, unary, binary, where
+    activation, softmax and log_softmax with their backward, unary, binary, where,
     reduce, copy, gather_rows, scatter_add_rows
 
 The formulas and their vector loops live in formulas.h, sums and maxima of rows in rows.h; the
@@ -12,14 +12,16 @@ from libc.string cimport memcpy, memset
 cdef extern from "formulas.h" nogil:
     const int BINARY_add
     const int BINARY_maximum
-    void (**forward_float "activation_forward_float")(float *y, const float *x, int64_t n) noexcept
-    void (**forward_double "activation_forward_double")(double *y, const double *x,
-                                                        int64_t n) noexcept
+    void (**forward_float "activation_forward_float")(float *y, const float *x, int64_t n,
+                                                      const double *c) noexcept
+    void (**forward_double "activation_forward_double")(double *y, const double *x, int64_t n,
+                                                        const double *c) noexcept
     void (**backward_float "activation_backward_float")(float *dx, const float *dy, const float *s,
-                                                        int64_t n, int add) noexcept
+                                                        int64_t n, const double *c,
+                                                        int add) noexcept
     void (**backward_double "activation_backward_double")(double *dx, const double *dy,
                                                           const double *s, int64_t n,
-                                                          int add) noexcept
+                                                          const double *c, int add) noexcept
     void (**unary_float)(float *y, const float *x, int64_t n) noexcept
     void (**unary_double)(double *y, const double *x, int64_t n) noexcept
     void (**binary_float)(float *y, const float *a, const float *b, int64_t n,
@@ -27,6 +29,7 @@ cdef extern from "formulas.h" nogil:
     void (**binary_double)(double *y, const double *a, const double *b, int64_t n,
                            int64_t a_stride, int64_t b_stride) noexcept
     const int UNARY_exp
+    const int UNARY_log
 
 cdef extern from "rows.h" nogil:
     const int SHORT_ROW
@@ -90,24 +93,24 @@ cdef inline void add_line(real *y, const real *x, int64_t count) noexcept nogil:
         binary_double[BINARY_add](y, y, x, count, 1, 1)
 
 
-cdef void map_line(int table, int64_t function, real *y, const real *x, int64_t count,
-                   bint add) noexcept nogil:
-    """y (count) = function(x (count)), or y += function(x)."""
+cdef void map_with(int table, int64_t function, real *y, const real *x, int64_t count,
+                   const double *c, bint add) noexcept nogil:
+    """y (count) = function(x (count)), or y += function(x); c = parameters of an activation."""
     cdef real chunk[CHUNK]
     cdef int64_t part
     if add:
         while count > 0:
             part = min(count, CHUNK)
-            map_line(table, function, chunk, x, part, False)
+            map_with(table, function, <real *>chunk, x, part, c, False)
             add_line(y, chunk, part)
             y += part
             x += part
             count -= part
     elif table == ACTIVATION:
         if real is float:
-            forward_float[function](y, x, count)
+            forward_float[function](y, x, count, c)
         else:
-            forward_double[function](y, x, count)
+            forward_double[function](y, x, count, c)
     else:
         if real is float:
             unary_float[function](y, x, count)
@@ -115,17 +118,23 @@ cdef void map_line(int table, int64_t function, real *y, const real *x, int64_t 
             unary_double[function](y, x, count)
 
 
+cdef void map_line(int table, int64_t function, real *y, const real *x, int64_t count,
+                   bint add) noexcept nogil:
+    """map_with for a function without parameters."""
+    map_with(table, function, y, x, count, NULL, add)
+
+
 cdef void activation(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """y (count) = function(x (count)); y may be x."""
-    map_line(ACTIVATION, n[1], p[0], p[1], n[0], n[2] & 1)
+    """y (count) = function(x (count)), c = its parameters; y may be x."""
+    map_with(ACTIVATION, n[1], p[0], p[1], n[0], c, n[2] & 1)
 
 
 cdef void activation_backward(real **p, const int64_t *n, const double *c) noexcept nogil:
     """dx (count) = dy (count) * function'(s (count)), s = what the function keeps; dx may be dy."""
     if real is float:
-        backward_float[n[1]](p[0], p[1], p[2], n[0], n[2] & 1)
+        backward_float[n[1]](p[0], p[1], p[2], n[0], c, n[2] & 1)
     else:
-        backward_double[n[1]](p[0], p[1], p[2], n[0], n[2] & 1)
+        backward_double[n[1]](p[0], p[1], p[2], n[0], c, n[2] & 1)
 
 
 cdef void unary(real **p, const int64_t *n, const double *c) noexcept nogil:
@@ -215,6 +224,71 @@ cdef void softmax(real **p, const int64_t *n, const double *c) noexcept nogil:
         y += part * width
         x += part * width
         rows -= part
+
+
+cdef real log_total(const real *x, int64_t width, real maximum) noexcept nogil:
+    """log(sum of exp(x - maximum)) of a row x (width)."""
+    cdef real chunk[CHUNK]
+    cdef real total[1]
+    cdef double sums = 0
+    cdef int64_t start = 0, part, j
+    while start < width:
+        part = min(width - start, CHUNK)
+        for j in range(part):
+            chunk[j] = x[start + j] - maximum
+        map_line(UNARY, UNARY_exp, <real *>chunk, <const real *>chunk, part, False)
+        sums += row_sum(<const real *>chunk, part)
+        start += part
+    total[0] = <real>sums
+    map_line(UNARY, UNARY_log, <real *>total, <const real *>total, 1, False)
+    return total[0]
+
+
+cdef void log_softmax(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """y (rows, width) = log(softmax) of each row of x; y may be x. A row of -inf gives NaN."""
+    cdef real *y = p[0]
+    cdef const real *x = p[1]
+    cdef int64_t width = n[1], i, j
+    cdef bint add = n[2] & 1
+    cdef real maximum, rest
+    for i in range(n[0]):
+        maximum = row_maximum(x, width)
+        rest = log_total(x, width, maximum)
+        if add:
+            for j in range(width):
+                y[j] += (x[j] - maximum) - rest
+        else:
+            for j in range(width):
+                y[j] = (x[j] - maximum) - rest
+        y += width
+        x += width
+
+
+cdef void log_softmax_backward(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """dx (rows, width) = dy - exp(y) * (sum of dy over the row); dx may be dy."""
+    cdef real chunk[CHUNK]
+    cdef real *dx = p[0]
+    cdef const real *dy = p[1]
+    cdef const real *y = p[2]
+    cdef int64_t width = n[1], i, j, start, part
+    cdef bint add = n[2] & 1
+    cdef real total
+    for i in range(n[0]):
+        total = <real>row_sum(dy, width)
+        start = 0
+        while start < width:
+            part = min(width - start, CHUNK)
+            map_line(UNARY, UNARY_exp, <real *>chunk, y + start, part, False)
+            if add:
+                for j in range(part):
+                    dx[start + j] += dy[start + j] - chunk[j] * total
+            else:
+                for j in range(part):
+                    dx[start + j] = dy[start + j] - chunk[j] * total
+            start += part
+        dx += width
+        dy += width
+        y += width
 
 
 cdef void softmax_backward(real **p, const int64_t *n, const double *c) noexcept nogil:

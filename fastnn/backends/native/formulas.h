@@ -4,7 +4,7 @@
  * epilogue of linear.pxi and the kernels of elementwise.pxi call the tables.
  *
  * A formula is written once for float and double, as a statement over single numbers: C(0.5) is a
- * constant, REAL the type, and EXP, TANH ... choose the function of vmath.h by the type of their
+ * constant, P(0) the first parameter of an activation, REAL the type, and EXP, TANH ... choose the function of vmath.h by the type of their
  * argument. NaN must stay alive: write `x < 0 ? 0 : x`, never `x > 0 ? x : 0`.
  */
 #ifndef FASTNN_FORMULAS_H
@@ -13,12 +13,19 @@
 #include "vmath.h"
 
 #define C(value) ((REAL)(value))
+#define P(number) parameter_##number
 #define CHOOSE(function, x) _Generic((x), float: function##_float, double: function##_double)(x)
 #define EXP(x) CHOOSE(exp, x)
+#define EXPM1(x) CHOOSE(expm1, x)
 #define LOG(x) CHOOSE(log, x)
+#define LOG1P(x) CHOOSE(log1p, x)
 #define TANH(x) CHOOSE(tanh, x)
 #define SIGMOID(x) CHOOSE(sigmoid, x)
 #define ERF(x) CHOOSE(erf, x)
+#define SIN(x) _Generic((x), float: sinf, double: sin)(x)   /* the library's: exact far from 0 */
+#define COS(x) _Generic((x), float: cosf, double: cos)(x)
+#define FLOOR(x) _Generic((x), float: floorf, double: floor)(x)
+#define ROUND(x) _Generic((x), float: rintf, double: rint)(x)
 #define SQRT(x) _Generic((x), float: sqrtf, double: sqrt)(x)
 #define ABSOLUTE(x) _Generic((x), float: fabsf, double: fabs)(x)
 
@@ -27,8 +34,35 @@
     ENTRY(linear, y, y = x, dx = dy)                                                              \
     ENTRY(step, y, y = x >= C(0) ? C(1) : x < C(0) ? C(0) : x, dx = C(0))                         \
     ENTRY(relu, y, y = x < C(0) ? C(0) : x, dx = y <= C(0) ? C(0) : dy)                           \
+    ENTRY(leaky_relu, y, y = x < C(0) ? P(0) * x : x, dx = y <= C(0) ? P(0) * dy : dy)            \
+    ENTRY(relu6, y, y = x < C(0) ? C(0) : x > C(6) ? C(6) : x,                                    \
+          dx = y <= C(0) ? C(0) : y >= C(6) ? C(0) : dy)                                          \
+    ENTRY(relu_general, x, /* P: slope below the threshold, largest y, threshold */               \
+          y = x > P(2) ? (x < P(1) ? x : P(1)) : x != x ? x                                       \
+              : P(0) == C(0) ? C(0) : P(0) * (x - P(2)),                                          \
+          dx = x > P(2) ? (x < P(1) ? dy : C(0)) : P(0) == C(0) ? C(0) : P(0) * dy)               \
+    ENTRY(elu, y, y = x > C(0) ? x : P(0) * EXPM1(x), dx = y > C(0) ? dy : dy * (y + P(0)))       \
+    ENTRY(selu, y, y = x > C(0) ? C(SELU_SCALE) * x : C(SELU_SCALE * SELU_ALPHA) * EXPM1(x),      \
+          dx = dy * (y > C(0) ? C(SELU_SCALE) : y + C(SELU_SCALE * SELU_ALPHA)))                  \
     ENTRY(sigmoid, y, y = SIGMOID(x), dx = dy * y * (C(1) - y))                                   \
+    ENTRY(hard_sigmoid, y, y = x < C(-3) ? C(0) : x > C(3) ? C(1) : (x + C(3)) / C(6),            \
+          dx = y <= C(0) ? C(0) : y >= C(1) ? C(0) : dy / C(6))                                   \
+    ENTRY(log_sigmoid, y, y = (x < C(0) ? x : C(0)) - LOG1P(EXP(-ABSOLUTE(x))),                   \
+          dx = dy * -EXPM1(y))                                                                    \
     ENTRY(tanh, y, y = TANH(x), dx = dy * (C(1) - y * y))                                         \
+    ENTRY(hard_tanh, y, y = x < C(-1) ? C(-1) : x > C(1) ? C(1) : x,                              \
+          dx = y <= C(-1) ? C(0) : y >= C(1) ? C(0) : dy)                                         \
+    ENTRY(exponential, y, y = EXP(x), dx = dy * y)                                                \
+    ENTRY(softplus, y, y = (x > C(0) ? x : C(0)) + LOG1P(EXP(-ABSOLUTE(x))),                      \
+          dx = dy * -EXPM1(-y))                                                                   \
+    ENTRY(softsign, y, y = x / (C(1) + ABSOLUTE(x)),                                              \
+          REAL rest = C(1) - ABSOLUTE(y); dx = dy * rest * rest)                                  \
+    ENTRY(silu, x, y = x * SIGMOID(x),                                                            \
+          REAL gate = SIGMOID(x); dx = dy * (gate + x * gate * (C(1) - gate)))                    \
+    ENTRY(mish, x, REAL t = x > C(20) ? C(20) : x; REAL e = EXP(t); REAL n = e * (e + C(2));      \
+          y = x * (n / (n + C(2))),                                                               \
+          REAL t = x > C(20) ? C(20) : x; REAL e = EXP(t); REAL n = e * (e + C(2));               \
+          dx = dy * (n + t * (C(4) * e * (e + C(1)) / (n + C(2)))) / (n + C(2)))                  \
     ENTRY(gelu, x, y = x * GAUSS(x), dx = dy * (GAUSS(x) + x * GAUSS_DENSITY(x)))                 \
     ENTRY(gelu_tanh, x, y = x * SIGMOID(GELU_INNER(x)),                                           \
           /* beyond 12 the slope is 0 or 1, and x * x could overflow */                           \
@@ -39,6 +73,10 @@
 /* Phi(x) = (1 + erf(x / sqrt(2))) / 2 and its derivative exp(-x^2 / 2) / sqrt(2 pi) */
 #define GAUSS(x) (C(0.5) + C(0.5) * ERF(x * C(0.70710678118654752)))
 #define GAUSS_DENSITY(x) (C(0.39894228040143268) * EXP(C(-0.5) * x * x))
+/* Klambauer et al. 2017: with these the layers of a deep network keep mean 0 and variance 1. */
+#define SELU_ALPHA 1.6732632423543772848170429916717
+#define SELU_SCALE 1.0507009873554804934193349852946
+/* tanh(softplus(x)) = n / (n + 2), n = e^x (e^x + 2); from x = 20 on this is 1 (mish) */
 /* (1 + tanh(v)) / 2 = sigmoid(2 v), here 2 v = 2 sqrt(2 / pi) (x + 0.044715 x^3) */
 #define GELU_INNER(x) (x * (C(1.5957691216057308) + C(0.071354816272600247) * x * x))
 #define GELU_INNER_SLOPE(x) (C(1.5957691216057308) + C(0.21406444881780074) * x * x)
@@ -46,7 +84,14 @@
 /* ENTRY(name, y from x) */
 #define UNARY_FUNCTIONS(ENTRY)                                                                    \
     ENTRY(exp, y = EXP(x))                                                                        \
+    ENTRY(expm1, y = EXPM1(x))                                                                    \
     ENTRY(log, y = LOG(x))                                                                        \
+    ENTRY(log1p, y = LOG1P(x))                                                                    \
+    ENTRY(erf, y = ERF(x))                                                                        \
+    ENTRY(sin, y = SIN(x))                                                                        \
+    ENTRY(cos, y = COS(x))                                                                        \
+    ENTRY(floor, y = FLOOR(x))                                                                    \
+    ENTRY(round, y = ROUND(x))                                                                    \
     ENTRY(sqrt, y = SQRT(x))                                                                      \
     ENTRY(square, y = x * x)                                                                      \
     ENTRY(absolute, y = ABSOLUTE(x))                                                              \
@@ -112,12 +157,20 @@ static const char *const binary_names[] = {BINARY_FUNCTIONS(ENTRY_NAME)};
     const REAL dy = in[i], saved = kept[i]; REAL dx; (void)dy, (void)saved; __VA_ARGS__;          \
     out[i] assign dx;
 
+/* c holds three parameters, whether an activation has so many or not. */
+#define PARAMETERS                                                                                \
+    const REAL parameter_0 = (REAL)c[0], parameter_1 = (REAL)c[1], parameter_2 = (REAL)c[2];      \
+    (void)parameter_0, (void)parameter_1, (void)parameter_2;
+
 #define ACTIVATION_LOOPS(name, saved, forward, ...)                                               \
-    FASTNN_NOINLINE void TYPED(name##_forward)(REAL *out, const REAL *in, int64_t count) {        \
+    FASTNN_NOINLINE void TYPED(name##_forward)(REAL *out, const REAL *in, int64_t count,          \
+                                               const double *c) {                                 \
+        PARAMETERS                                                                                \
         LOOP(FORWARD(forward))                                                                    \
     }                                                                                             \
     FASTNN_NOINLINE void TYPED(name##_backward)(REAL *out, const REAL *in, const REAL *kept,      \
-                                                int64_t count, int add) {                         \
+                                                int64_t count, const double *c, int add) {        \
+        PARAMETERS                                                                                \
         if (add)                                                                                  \
             LOOP(BACKWARD(saved, +=, __VA_ARGS__))                                                \
         else                                                                                      \
@@ -162,10 +215,11 @@ static const char *const binary_names[] = {BINARY_FUNCTIONS(ENTRY_NAME)};
 ACTIVATIONS(ACTIVATION_LOOPS)
 UNARY_FUNCTIONS(UNARY_LOOP)
 BINARY_FUNCTIONS(BINARY_LOOPS)
-static void (*const activation_forward_float[])(float *y, const float *x, int64_t n) = {
+static void (*const activation_forward_float[])(float *y, const float *x, int64_t n,
+                                                const double *c) = {
     ACTIVATIONS(FORWARD_ADDRESS)};
 static void (*const activation_backward_float[])(float *dx, const float *dy, const float *s,
-                                                 int64_t n, int add) = {
+                                                 int64_t n, const double *c, int add) = {
     ACTIVATIONS(BACKWARD_ADDRESS)};
 static void (*const unary_float[])(float *y, const float *x, int64_t n) = {
     UNARY_FUNCTIONS(ADDRESS)};
@@ -184,10 +238,11 @@ static void (*const binary_float[])(float *y, const float *a, const float *b, in
 ACTIVATIONS(ACTIVATION_LOOPS)
 UNARY_FUNCTIONS(UNARY_LOOP)
 BINARY_FUNCTIONS(BINARY_LOOPS)
-static void (*const activation_forward_double[])(double *y, const double *x, int64_t n) = {
+static void (*const activation_forward_double[])(double *y, const double *x, int64_t n,
+                                                 const double *c) = {
     ACTIVATIONS(FORWARD_ADDRESS)};
 static void (*const activation_backward_double[])(double *dx, const double *dy, const double *s,
-                                                  int64_t n, int add) = {
+                                                  int64_t n, const double *c, int add) = {
     ACTIVATIONS(BACKWARD_ADDRESS)};
 static void (*const unary_double[])(double *y, const double *x, int64_t n) = {
     UNARY_FUNCTIONS(ADDRESS)};

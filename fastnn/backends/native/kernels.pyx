@@ -73,6 +73,10 @@ def addresses():
     both("unary", <size_t>unary[float], <size_t>unary[double])
     both("softmax", <size_t>softmax[float], <size_t>softmax[double])
     both("softmax_backward", <size_t>softmax_backward[float], <size_t>softmax_backward[double])
+    both("log_softmax", <size_t>log_softmax[float], <size_t>log_softmax[double])
+    both("log_softmax_backward",
+         <size_t>log_softmax_backward[float],
+         <size_t>log_softmax_backward[double])
     both("binary", <size_t>binary[float], <size_t>binary[double])
     both("where", <size_t>where[float], <size_t>where[double])
     both("reduce", <size_t>reduce[float], <size_t>reduce[double])

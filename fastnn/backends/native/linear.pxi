@@ -52,12 +52,14 @@ cdef extern from "tile.h" nogil:
 cdef extern from "formulas.h" nogil:
     const int ACT_linear
     const int ACT_relu
-    void (**activation_forward_float)(float *y, const float *x, int64_t n) noexcept
-    void (**activation_forward_double)(double *y, const double *x, int64_t n) noexcept
+    void (**activation_forward_float)(float *y, const float *x, int64_t n,
+                                      const double *c) noexcept
+    void (**activation_forward_double)(double *y, const double *x, int64_t n,
+                                       const double *c) noexcept
     void (**activation_backward_float)(float *dx, const float *dy, const float *s, int64_t n,
-                                       int add) noexcept
+                                       const double *c, int add) noexcept
     void (**activation_backward_double)(double *dx, const double *dy, const double *s, int64_t n,
-                                        int add) noexcept
+                                        const double *c, int add) noexcept
 
 cdef enum:
     DEPTH_BLOCK = 1024      # rows of b in one pass: a panel of them stays in the L2 cache
@@ -265,7 +267,10 @@ cdef inline void dots(real *y, const real *a, const real *b, int64_t rows, int64
 
 
 cdef void linear(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """y (rows, n) = activation(x (rows, k) @ w (k, n) + b (n)), or y += x @ w + b."""
+    """y (rows, n) = activation(x (rows, k) @ w (k, n) + b (n)), or y += x @ w + b.
+
+    c = the parameters of the activation.
+    """
     cdef real *y = p[0]
     cdef const real *x = p[1]
     cdef const real *w = p[2]
@@ -281,16 +286,19 @@ cdef void linear(real **p, const int64_t *n, const double *c) noexcept nogil:
                        add, workspace)
         if activation != ACT_linear and not done:
             if real is float:
-                activation_forward_float[activation](y, y, count * outputs)
+                activation_forward_float[activation](y, y, count * outputs, c)
             else:
-                activation_forward_double[activation](y, y, count * outputs)
+                activation_forward_double[activation](y, y, count * outputs, c)
         y += count * outputs
         x += count * inputs
         rows -= count
 
 
 cdef void linear_dx(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """dx (rows, k) = (dy (rows, n) @ w (k, n)^T) * activation'(saved (rows, k)), or dx += ..."""
+    """dx (rows, k) = (dy (rows, n) @ w (k, n)^T) * activation'(saved (rows, k)), or dx += ...
+
+    c = the parameters of the activation.
+    """
     cdef real *dx = p[0]
     cdef const real *dy = p[1]
     cdef const real *w = p[2]
@@ -306,9 +314,9 @@ cdef void linear_dx(real **p, const int64_t *n, const double *c) noexcept nogil:
                        saved if activation == ACT_relu else NULL, False, add, workspace)
         if activation != ACT_linear and not done:
             if real is float:
-                activation_backward_float[activation](dx, dx, saved, count * inputs, 0)
+                activation_backward_float[activation](dx, dx, saved, count * inputs, c, 0)
             else:
-                activation_backward_double[activation](dx, dx, saved, count * inputs, 0)
+                activation_backward_double[activation](dx, dx, saved, count * inputs, c, 0)
         dx += count * inputs
         dy += count * outputs
         if saved != NULL:

@@ -14,7 +14,6 @@ cdef extern from "losses.h" nogil:
                                double factor, int add) noexcept
     float log_float(float x) noexcept
     double log_double(double x) noexcept
-    const int UNARY_log
 
 cdef extern from * nogil:
     """
