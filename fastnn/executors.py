@@ -186,7 +186,8 @@ def _room(plan: Plan) -> int:
     needed = plan.sizes["scratch"]
     if needed <= SCRATCH_BYTES or (plan.mode == "train" and not plan.chunks):
         return plan.capacity
-    return max(1, plan.capacity * SCRATCH_BYTES // needed)
+    fixed = plan.workspace.nbytes if plan.workspace is not None else 0
+    return max(1, plan.capacity * (SCRATCH_BYTES - fixed) // (needed - fixed))
 
 
 def by_path(variables: Sequence[Variable]) -> dict[str, Variable]:
