@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ class Fit:
         """Train until the end, or until the user stops it."""
         try:
             with interruptible():
+                self.call("prepare", self)  # which can restore a state
                 self.call("on_train_begin", {})
                 self.all_epochs()
                 self.call("on_train_end", self.logs)
@@ -141,7 +143,7 @@ class ArrayFit(Fit):
         job = self.job
         if self.validate is not None or any(overrides(c, *EPOCH_HOOKS) for c in self.hooks):
             job.max_epochs = 1
-        job.past_epochs = self.model._past_epochs  # a callback may have restored a state
+        job.past_epochs = self.model._past_epochs
         restored = len(self.history.epoch)
         try:
             self.slices()
@@ -209,6 +211,16 @@ class ArrayFit(Fit):
         job.order[: rows.size] = rows.ravel()
 
 
+@dataclass
+class Place:
+    """What a callback can ask of a job, for a stream: backups are made between its epochs only."""
+
+    epochs: int
+    batch: int = 0
+    step: int = 0
+    shuffle: bool = False
+
+
 class StreamFit(Fit):
     """Epochs over a stream, `steps` batches each, or a pass.
 
@@ -230,11 +242,13 @@ class StreamFit(Fit):
         prepare: Callable[[Batch], Prepared],
     ) -> None:
         super().__init__(model, heads, hooks, first_epoch)
-        self.stream, self.epochs, self.steps, self.prepare = stream, epochs, steps, prepare
+        self.stream, self.steps, self.prepare = stream, steps, prepare
+        self.job = Place(epochs)
         self.shown = 0.0  # when the progress was
 
     def all_epochs(self) -> None:
-        for number in range(self.epochs):
+        epochs = self.job.epochs
+        for number in range(epochs):
             if self.model.stop_training:
                 break
             if number and self.steps is None:
@@ -249,7 +263,7 @@ class StreamFit(Fit):
             self.finish(number, sums)
             self.stream.end_epoch()
             if ended and not self.stream.again:
-                if number + 1 < self.epochs:
+                if number + 1 < epochs:
                     self.warn_of_the_end()
                 break
 

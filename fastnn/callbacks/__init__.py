@@ -4,8 +4,9 @@
 """
 
 from fastnn.callbacks.base import Callback, LambdaCallback, overrides
-from fastnn.callbacks.checkpoints import ModelCheckpoint
+from fastnn.callbacks.checkpoints import BackupAndRestore, ModelCheckpoint
 from fastnn.callbacks.csv_log import CSVLogger
+from fastnn.callbacks.gradients import GradientMonitor
 from fastnn.callbacks.history import History
 from fastnn.callbacks.progress import Progress
 from fastnn.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
@@ -13,9 +14,11 @@ from fastnn.callbacks.stopping import EarlyStopping, TerminateOnNaN
 from fastnn.callbacks.tensorboard import TensorBoard
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "EarlyStopping",
+    "GradientMonitor",
     "History",
     "LambdaCallback",
     "LearningRateScheduler",

@@ -5,7 +5,7 @@ ones (what a user's own layer is made of), activations, dense layers, losses and
 optimizers, random numbers. This package imports NumPy and nothing of fastnn beside itself.
 """
 
-from fastnn.ops import metrics  # noqa: F401  (importing it registers its ops)
+from fastnn.ops import metrics, penalties  # noqa: F401  (importing them registers their ops)
 from fastnn.ops.activations import ACTIVATIONS, apply_activation
 from fastnn.ops.contract import Graph, Node, Op, emit, register, registry
 from fastnn.ops.dense import linear
@@ -33,8 +33,9 @@ from fastnn.ops.moving import (
     take_rows,
     transpose,
 )
+from fastnn.ops.normalization import batch_norm, layer_norm
 from fastnn.ops.optimizers import Update
-from fastnn.ops.random import dropout
+from fastnn.ops.random import dropout, noise
 from fastnn.ops.tensor import Rows, Span, Tensor, Variable
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "affine",
     "apply_activation",
     "assign",
+    "batch_norm",
     "binary",
     "broadcast_to",
     "concatenate",
@@ -60,9 +62,11 @@ __all__ = [
     "dropout",
     "emit",
     "gather",
+    "layer_norm",
     "linear",
     "matmul",
     "multiply",
+    "noise",
     "reduce",
     "register",
     "registry",

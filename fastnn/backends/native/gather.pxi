@@ -12,7 +12,7 @@ cdef extern from "gather.h" nogil:
 
 cdef enum:
     PACKED = 256            # numbers at once that do not lie ready to be converted
-    NARROW = 32             # bytes of a row: fewer are packed, row by row, before they are converted
+    NARROW = 32             # bytes of a row: fewer are packed before they are converted
 
 
 cdef void gather(void **p, const int64_t *n, const double *c) noexcept nogil:
@@ -54,7 +54,8 @@ cdef void gather(void **p, const int64_t *n, const double *c) noexcept nogil:
     else:
         for row in range(rows):
             first = order[start + row] if order != NULL else start + row
-            gather_convert[n[4] * GATHER_SOURCES + n[5]](y + row * bytes, x + first * stride, width)
+            gather_convert[n[4] * GATHER_SOURCES + n[5]](y + row * bytes, x + first * stride,
+                                                         width)
 
 
 cdef void gather_narrow(char *y, const char *x, const int64_t *order, const int64_t *n,
