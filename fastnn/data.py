@@ -166,8 +166,10 @@ def _hint(array: np.ndarray, shape: Shape) -> str:
     return ""
 
 
-def labels(array: np.ndarray, y_pred: Shape, what: str, loss: str) -> np.ndarray:
-    """Class indices for an output: integral, in range, as int32."""
+def labels(
+    array: np.ndarray, y_pred: Shape, what: str, loss: str, ignored: int | None = None
+) -> np.ndarray:
+    """Class indices for an output: integral, in range (but for the ignored one), as int32."""
     positions = y_pred[:-1]
     classes = y_pred[-1]
     assert classes is not None
@@ -188,7 +190,11 @@ def labels(array: np.ndarray, y_pred: Shape, what: str, loss: str) -> np.ndarray
             f"{what} must hold whole class indices for loss {loss!r}, but row {row} has "
             f"{array[row]}; use a regression loss such as 'mse' for real targets"
         )
-    row = _first_block(array, lambda block: (block < 0) | (block >= classes))
+    def is_outside(block: np.ndarray) -> np.ndarray:
+        outside = (block < 0) | (block >= classes)
+        return outside if ignored is None else outside & (block != ignored)
+
+    row = _first_block(array, is_outside)
     if row is not None:
         raise ValueError(
             f"{what} has labels from {int(array.min())} to {int(array.max())}, but the output "
@@ -216,6 +222,22 @@ def targets(array: np.ndarray, y_pred: Shape, dtype: str, what: str, loss: Loss)
             f"{what} has values from {array.min()} to {array.max()}, but loss {loss.name!r} "
             "expects probabilities from 0 to 1"
         )
+    if loss.signed:
+        row = _first_block(array, lambda block: ~np.isin(block, (-1, 0, 1)))
+        kinds = [any((block == label).any() for _, block in blocks(array)) for label in (-1, 0)]
+        if row is not None or all(kinds):
+            raise ValueError(
+                f"{what} has values from {array.min()} to {array.max()}, but loss {loss.name!r} "
+                "expects two kinds of labels: -1 and 1, or 0 and 1"
+            )
+    return fits(array, dtype, what)
+
+
+def own_targets(array: np.ndarray, y_pred: Shape, dtype: str, what: str) -> np.ndarray:
+    """Targets for a loss of the user's own: any shape, finite, of the plan's type."""
+    if array.ndim == len(y_pred) - 1 and y_pred[-1] == 1:
+        array = array[..., None]
+    check_finite(array, what)
     return fits(array, dtype, what)
 
 
@@ -273,12 +295,14 @@ def class_weights(given: Any, y: np.ndarray, y_pred: Shape) -> np.ndarray:
             chosen = block.argmax(axis=1)
         else:
             chosen = np.rint(block.reshape(len(block))).astype(np.int64)
-        if chosen.min() < 0 or chosen.max() >= classes:
+        known = (chosen >= 0) & (chosen < classes)
+        if not known.all() and y_pred[1] == 1:
             raise ValueError(
                 f"class_weight: y has values from {block.min()} to {block.max()}, expected class "
                 f"indices from 0 to {classes - 1}"
             )
-        made[start : start + len(block)] = table[chosen]
+        weight = np.where(known, table[np.where(known, chosen, 0)], 1)  # 1 for an ignored class
+        made[start : start + len(block)] = weight
     return made
 
 

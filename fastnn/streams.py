@@ -51,7 +51,7 @@ class Stream:
         self.again = self.numbered or not hasattr(given, "__next__")  # whether a pass can follow
         self.order = order or np.arange
         self.number = 0  # of the next batch of the pass, from 0
-        self.kinds: Any = None  # which outputs have weights, the same for all batches
+        self.ranks: Any = None  # of the outputs' weights, the same for all batches
         self._pass: Iterator[Any] | None = None
         self._ahead: list[Batch] = []
 

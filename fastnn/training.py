@@ -21,7 +21,7 @@ from fastnn.engine.plan import Plan
 from fastnn.engine.trace import Sum
 from fastnn.executors import Executors
 from fastnn.fitting import EPOCHS_AT_ONCE, ArrayFit, Fit, Prepared, StreamFit, train
-from fastnn.heads import Heads, Settings
+from fastnn.heads import Heads, Kind, Settings
 from fastnn.ops.random import permutation
 from fastnn.streams import Batch, Stream, is_stream
 from fastnn.utils import as_list, unlist
@@ -111,7 +111,7 @@ class Trainable:
             self._require_built("plan")
             return self._executor("predict", 32, ())[0].plan
         heads = self._require_compiled("plan")
-        return self._executor("train", 32, (0,) * len(heads))[0].plan
+        return self._executor("train", 32, (Kind(),) * len(heads))[0].plan
 
     @property
     def metrics_names(self) -> list[str]:
@@ -120,7 +120,7 @@ class Trainable:
         return [*heads.loss_keys, *heads.metric_keys]
 
     def _executor(
-        self, mode: str, capacity: int, weighted: Sequence[int], at_least: bool = False
+        self, mode: str, capacity: int, weighted: Sequence[Kind], at_least: bool = False
     ) -> tuple[Executor, list[Sum]]:
         return self._executors.get(self, mode, capacity, self._heads, weighted, at_least)
 
@@ -171,11 +171,8 @@ class Trainable:
         sample_weight: Any,
         prefix: str = "",
         class_weight: Any = None,
-    ) -> tuple[list[np.ndarray], tuple[int, ...]]:
-        """Arrays for all feeds of a train or evaluate plan, and the rank of each output's weights.
-
-        0 stands for no weights.
-        """
+    ) -> tuple[list[np.ndarray], tuple[Kind, ...]]:
+        """Arrays for all feeds of a train or evaluate plan, and the kind of each output's."""
         if class_weight is not None and len(heads) > 1:
             raise ValueError("class_weight is for a model with one output; use sample_weight")
         feeds = self._input_feeds(x, f"{prefix}x")
@@ -192,30 +189,31 @@ class Trainable:
             ws = data.per_output(sample_weight, names, f"{prefix}sample_weight")
         else:
             ws = [data.alone(sample_weight, rows)] * len(names)
-        weighted = []
+        weighted: list[Kind] = []
         dtype = self.store.dtype
         for i, head in enumerate(heads):
             suffix = f"[{i}]" if several else ""
+            if not head.target:
+                weighted.append(Kind())
+                continue
             if ys[i] is None:
                 raise ValueError(f"{prefix}y is missing for output {head.name!r}")
             what = f"{prefix}y{suffix}"
             array = arrays.array_of(ys[i], what)
             data.same_length([(f"{prefix}x", feeds[0]), (what, array)])
             shape = self.outputs[i].shape
-            if head.loss.target == "labels":
-                feeds.append(data.labels(array, shape, what, head.loss.name))
-            else:
-                feeds.append(data.targets(array, shape, dtype, what, head.loss))
+            feeds.append(heads.y_true(i, array, shape, dtype, what))
+            own = (None, *feeds[-1].shape[1:]) if head.target == "any" else None
             weight = None
             if ws[i] is not None:
                 what = f"{prefix}sample_weight{suffix}"
                 weight = data.weights(arrays.array_of(ws[i], what), shape, rows, dtype, what)
             if class_weight is not None:
                 of_class = data.class_weights(class_weight, feeds[-1], shape)
-                weight = of_class if weight is None else of_class * weight
-            weighted.append(0 if weight is None else weight.ndim)
+                weight = np.asarray(of_class if weight is None else of_class * weight, dtype)
+            weighted.append(Kind(0 if weight is None else weight.ndim, own))
             if weight is not None:
-                feeds.append(np.asarray(weight, dtype))
+                feeds.append(weight)
         return feeds, tuple(weighted)
 
     def _stream(self, x: Any, what: str, shuffle: bool = False, **given: Any) -> Stream:
@@ -248,11 +246,12 @@ class Trainable:
             feeds, weighted = self._feeds(heads, *batch, class_weight=class_weight)
         except ValueError as error:
             raise ValueError(stream.named(error)) from None
-        if stream.kinds not in (None, weighted):
+        ranks = [kind.weighted for kind in weighted]
+        if stream.ranks not in (None, ranks):
             raise ValueError(
                 stream.named("sample_weight must come with every batch, or with none")
             )
-        stream.kinds = weighted
+        stream.ranks = ranks
         return feeds, *self._executor(mode, len(feeds[0]), weighted, at_least=True)
 
     # --- fit -------------------------------------------------------------------------------------
@@ -457,7 +456,7 @@ class Trainable:
         self,
         heads: Heads,
         feeds: list[np.ndarray],
-        weighted: Sequence[int],
+        weighted: Sequence[Kind],
         batch_size: int,
         hooks: list[Callback],
     ) -> dict[str, Any]:

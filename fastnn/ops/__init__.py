@@ -21,7 +21,7 @@ from fastnn.ops.elementary import (
     unary,
     where,
 )
-from fastnn.ops.losses import LOSSES
+from fastnn.ops.loss_formulas import LOSSES, ROW_LOSSES
 from fastnn.ops.moving import (
     assign,
     broadcast_to,
@@ -41,6 +41,7 @@ from fastnn.ops.tensor import Rows, Span, Tensor, Variable
 __all__ = [
     "ACTIVATIONS",
     "LOSSES",
+    "ROW_LOSSES",
     "Graph",
     "Node",
     "Op",
