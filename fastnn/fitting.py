@@ -64,9 +64,17 @@ class Fit:
                 self.call("prepare", self)  # which can restore a state
                 self.call("on_train_begin", {})
                 self.all_epochs()
+                self.take_averages()
                 self.call("on_train_end", self.logs)
         finally:
             self.progress.close()
+
+    def take_averages(self) -> None:
+        """At the end weights are their moving averages, if the optimizer keeps any."""
+        model, optimizer = self.model, self.model.optimizer
+        if optimizer.use_ema and optimizer.iterations:
+            trained = [v for v in model.trainable_variables if optimizer.factor_of(v)]
+            model._executors.take_averages(trained)
 
     def all_epochs(self) -> None:
         """The epochs, with hooks and progress between."""
@@ -310,19 +318,14 @@ class StreamFit(Fit):
 def train(optimizer: Any, executor: Executor, job: Job) -> None:
     """One slice, with the optimizer's rate or the table of its schedule."""
     control = executor.control[0]
-    left = (job.epochs - job.epoch) * job.steps - job.step
-    job.rates = optimizer.rates(
-        int(control["iteration"]), int(control["step"]), min(left, RATES_AT_ONCE)
-    )
+    left = min((job.epochs - job.epoch) * job.steps - job.step, job.max_batches, RATES_AT_ONCE)
+    job.rates = optimizer.rates(int(control["iteration"]), int(control["step"]), left)
     if job.rates is None:
         executor.control["rate"] = optimizer.learning_rate
     try:
         executor.train(job)
     finally:
-        optimizer.iterations = int(control["iteration"])
-        table = optimizer.rates(optimizer.iterations, int(control["step"]), 1)
-        if table is not None:
-            optimizer._learning_rate = float(table[0])
+        optimizer.reached(int(control["iteration"]), int(control["step"]))
 
 
 def call(hooks: Sequence[Callback], hook: str, *args: Any) -> None:
