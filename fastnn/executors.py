@@ -89,7 +89,7 @@ class Executors:
         trained = settings = ()
         if mode == "train":
             trained, settings = tuple(model.trainable_variables), model.optimizer.settings()
-        rest = (tuple(weighted), model.store, trained, settings)
+        rest = (tuple(weighted), model.store, trained, settings, model.flags())
         key = (mode, capacity, *rest)
         with self._lock:
             if at_least and key not in self._kept:

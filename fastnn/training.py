@@ -132,14 +132,18 @@ class Trainable:
     def _require_built(self, what: str, x: Any = None) -> None:
         """Build from data if there is some; raise if the model cannot do `what` yet."""
         if not self.built and x is not None:
-            array = data.as_inputs(x, ["input_layer"])[0]
-            data.check_finite(array, "x")
-            self.build((None, *array.shape[1:]) if array.ndim > 1 else (None, 1))
+            self._build_on(x)
         if not self.built:
             raise ValueError(
                 f"{what}: this model is not built yet; give its first layer an input_shape, call "
                 "model.build((None, features)), or fit it first"
             )
+
+    def _build_on(self, x: Any) -> None:
+        """Build from the first data."""
+        array = data.as_inputs(x, ["input_layer"])[0]
+        data.check_finite(array, "x")
+        self.build((None, *array.shape[1:]) if array.ndim > 1 else (None, 1))
 
     def _require_compiled(self, what: str, x: Any = None) -> Heads:
         """The same for what needs losses; returns them."""
