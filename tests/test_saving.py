@@ -73,6 +73,8 @@ def test_a_loaded_model_is_the_same_and_trains_on_bit_for_bit(tmp_path, backend,
     assert again.get_weights()[0].dtype == dtype
     assert again.evaluate(X, LABELS) == model.evaluate(X, LABELS)
     assert again.to_json() == model.to_json()
+    again.save(tmp_path / "again.fastnn")
+    assert (tmp_path / "again.fastnn").read_bytes() == (tmp_path / "model.fastnn").read_bytes()
     goes_on_alike(model, again)
 
 

@@ -264,7 +264,8 @@ def _contents(content: bytes, table: dict[str, Any], metadata: dict[str, str]) -
     length = int.from_bytes(content[:8], "little")
     if _checksum(table, text, [memoryview(content)[8 + length :]]) != metadata["crc32"]:
         raise ModelFileError(f"its checksum is wrong: {_COPY_AGAIN}")
-    return File(description, _arrays(content))
+    arrays = _arrays(content)
+    return File(description, {name: arrays[name] for name in table})
 
 
 def _arrays(content: bytes) -> dict[str, np.ndarray]:
