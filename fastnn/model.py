@@ -356,7 +356,11 @@ class Model(Trainable, Layer):
 
         for call in config["calls"]:
             layer = made[call["layer"]]
-            results.append(tensors_in(layer(*read(call["args"]), **read(call["kwargs"]))))
+            args, kwargs = read(call["args"]), read(call["kwargs"])
+            # On arrays a layer would run, not join a graph.
+            if not isinstance(args, list) or not tensors_in([args, kwargs]):
+                raise ValueError(f"layer {layer.name!r} is called on no tensor")
+            results.append(tensors_in(layer(*args, **kwargs)))
         outputs = [results[number][i] for number, i in config["outputs"]]
         model = cls(inputs, outputs, name=config.get("name"))
         if config.get("trainable") is False:
