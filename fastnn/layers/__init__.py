@@ -2,11 +2,26 @@
 
 from typing import Any
 
+from fastnn.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from fastnn.layers.base import Layer
 from fastnn.layers.core import Activation, Dense, Dropout, Flatten, Input, InputLayer, Rescaling
 from fastnn.utils import resolve
 
-__all__ = ["Activation", "Dense", "Dropout", "Flatten", "Input", "InputLayer", "Layer", "Rescaling"]
+__all__ = [
+    "ELU",
+    "Activation",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "Input",
+    "InputLayer",
+    "Layer",
+    "LeakyReLU",
+    "PReLU",
+    "ReLU",
+    "Rescaling",
+    "Softmax",
+]
 
 _CLASSES: dict[str, type[Layer]] = {
     name: value

@@ -77,6 +77,7 @@ def addresses():
          <size_t>log_softmax_backward[float],
          <size_t>log_softmax_backward[double])
     both("binary", <size_t>binary[float], <size_t>binary[double])
+    both("binary_number", <size_t>binary_number[float], <size_t>binary_number[double])
     both("where", <size_t>where[float], <size_t>where[double])
     both("reduce", <size_t>reduce[float], <size_t>reduce[double])
     both("copy", <size_t>copy[float], <size_t>copy[double])
@@ -85,6 +86,7 @@ def addresses():
     both("affine", <size_t>affine[float], <size_t>affine[double])
     both("concatenate", <size_t>concatenate[float], <size_t>concatenate[double])
     both("unslice", <size_t>unslice[float], <size_t>unslice[double])
+    both("one_hot", <size_t>one_hot[float], <size_t>one_hot[double])
     both("assign", <size_t>assign[float], <size_t>assign[double])
     both("elementwise_loss", <size_t>elementwise_loss[float], <size_t>elementwise_loss[double])
     both("elementwise_loss_backward",
