@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import config
-from fastnn.utils import Configurable, choose, number, resolve
+from fastnn.utils import Configurable, choose, describe, number, resolve
 
 Shape = tuple[int, ...]
 
@@ -55,6 +55,28 @@ class Constant(Initializer):
         return np.array(np.broadcast_to(value, shape))
 
 
+class Identity(Initializer):
+    """The identity matrix times `gain`.
+
+    Parameters
+    ----------
+    gain : float, default 1.0
+
+    Raises
+    ------
+    ValueError
+        Called for anything but a matrix.
+    """
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain = number("Identity: gain", gain)
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        if len(shape) != 2:
+            raise ValueError(f"Identity makes matrices, the weight has shape {tuple(shape)}")
+        return np.eye(*shape, dtype=dtype) * np.dtype(dtype).type(self.gain)
+
+
 class _Random(Initializer):
     """Base of the random ones: a `seed` of its own, or the next of `utils.set_random_seed`.
 
@@ -62,10 +84,112 @@ class _Random(Initializer):
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self.seed = seed
+        if seed is not None and (
+            isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0
+        ):
+            raise ValueError(
+                f"{type(self).__name__}: seed must be an integer of 0 or more, got {seed!r}"
+            )
+        self.seed = None if seed is None else int(seed)
 
     def _generator(self) -> np.random.Generator:
         return np.random.default_rng(config.next_seed() if self.seed is None else self.seed)
+
+
+class RandomNormal(_Random):
+    """Normal values.
+
+    Parameters
+    ----------
+    mean : float, default 0.0
+    stddev : float, default 0.05
+    seed : int, optional
+    """
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
+        super().__init__(seed)
+        name = type(self).__name__
+        self.mean = number(f"{name}: mean", mean)
+        self.stddev = number(f"{name}: stddev", stddev, low=0)
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        return self._generator().normal(self.mean, self.stddev, shape).astype(dtype)
+
+
+class TruncatedNormal(RandomNormal):
+    """Normal values, those beyond two standard deviations from the mean drawn again.
+
+    Parameters
+    ----------
+    mean : float, default 0.0
+    stddev : float, default 0.05
+        Of the normal distribution before it is truncated.
+    seed : int, optional
+    """
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        values = _truncated(self._generator(), shape)
+        return np.asarray(self.mean + self.stddev * values).astype(dtype)
+
+
+class RandomUniform(_Random):
+    """Uniform values from `minval` to `maxval`.
+
+    Parameters
+    ----------
+    minval : float, default -0.05
+    maxval : float, default 0.05
+    seed : int, optional
+
+    Raises
+    ------
+    ValueError
+        A limit is not finite, or `maxval` is below `minval`.
+    """
+
+    def __init__(
+        self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None
+    ) -> None:
+        super().__init__(seed)
+        self.minval = number("RandomUniform: minval", minval)
+        self.maxval = number("RandomUniform: maxval", maxval, low=self.minval)
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        return self._generator().uniform(self.minval, self.maxval, shape).astype(dtype)
+
+
+class Orthogonal(_Random):
+    """A matrix with orthogonal rows or columns, whichever are fewer, each of length `gain`.
+
+    From the QR decomposition of normal values (Saxe, McClelland and Ganguli, ICLR 2014). All axes
+    of the weight but the last one make the rows of the matrix.
+
+    Parameters
+    ----------
+    gain : float, default 1.0
+    seed : int, optional
+
+    Raises
+    ------
+    ValueError
+        Called for a weight of fewer than two axes.
+    """
+
+    def __init__(self, gain: float = 1.0, seed: int | None = None) -> None:
+        super().__init__(seed)
+        self.gain = number("Orthogonal: gain", gain)
+
+    def __call__(self, shape: Shape, dtype: str = "float32") -> np.ndarray:
+        if len(shape) < 2:
+            raise ValueError(
+                f"Orthogonal needs a weight of two or more axes, it has shape {tuple(shape)}"
+            )
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        tall = self._generator().standard_normal((max(rows, columns), min(rows, columns)))
+        q, r = np.linalg.qr(tall)
+        q *= np.where(np.diag(r) < 0, -1, 1)  # QR's own choice of signs would not be uniform
+        q = q if rows >= columns else q.T
+        return (self.gain * q).reshape(shape).astype(dtype)
 
 
 def _fans(shape: Shape) -> tuple[float, float]:
@@ -159,19 +283,49 @@ class HeNormal(VarianceScaling):
         super().__init__(2.0, "fan_in", "truncated_normal", seed)
 
 
+class LecunUniform(VarianceScaling):
+    """Uniform in +-sqrt(3 / fan_in) (LeCun et al., "Efficient BackProp", 1998)."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1.0, "fan_in", "uniform", seed)
+
+
+class LecunNormal(VarianceScaling):
+    """Truncated normal of variance 1 / fan_in (LeCun et al., "Efficient BackProp", 1998)."""
+
+    def __init__(self, seed: int | None = None) -> None:
+        super().__init__(1.0, "fan_in", "truncated_normal", seed)
+
+
 _CLASSES: dict[str, type[Initializer]] = {
     "zeros": Zeros,
+    "zero": Zeros,
     "ones": Ones,
+    "one": Ones,
     "constant": Constant,
+    "identity": Identity,
+    "random_normal": RandomNormal,
+    "normal": RandomNormal,
+    "random_uniform": RandomUniform,
+    "uniform": RandomUniform,
+    "truncated_normal": TruncatedNormal,
     "variance_scaling": VarianceScaling,
     "glorot_uniform": GlorotUniform,
     "glorot_normal": GlorotNormal,
     "he_uniform": HeUniform,
     "he_normal": HeNormal,
+    "lecun_uniform": LecunUniform,
+    "lecun_normal": LecunNormal,
+    "orthogonal": Orthogonal,
 }
 
 
-def get(identifier: Any) -> Initializer:
+def serialize(initializer: Any) -> Any:
+    """The description of an initializer, which `get` accepts."""
+    return describe(initializer)
+
+
+def get(identifier: Any) -> Any:
     """The initializer for a name ("glorot_uniform"), an object, or a function of (shape, dtype).
 
     Raises

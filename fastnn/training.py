@@ -518,8 +518,8 @@ class _Run:
 
     def all_epochs(self) -> None:
         """Run until the job is done or the user stops it."""
+        self.call("prepare", self)  # which can restore a state
         self.call("on_train_begin", {})
-        # A callback may have restored a state.
         self.job.past_epochs = self.model._past_epochs
         restored = len(self.history.epoch)
         try:

@@ -820,12 +820,43 @@ def _(rng: Rng) -> Iterator[Case]:
         yield Case("count", [x, rng.choice([0.0, 1.0], (rows, 2))])
 
 
-@of("l2_penalty")
+PENALTIES = ((0.01, 0.0), (0.0, 2.0), (0.3, 0.02))  # l1, l2
+
+
+@of("l1_l2_penalty")
 def _(rng: Rng) -> Iterator[Case]:
     for n, width in pairs(rng):
-        for factor in (0.01, 2.0):
+        for l1, l2 in PENALTIES:
+            attrs = {"l1": l1, "l2": l2}
             w, x = normal(rng, n, width), normal(rng, 3, 2)
-            yield Case("l2_penalty", [w, x], {"factor": factor}, [False, True], terms=n * width)
+            yield Case("l1_l2_penalty", [w, x], attrs, [False, True], terms=n * width)
+            yield Case("l1_l2_penalty", [w, None], attrs, [True, True], terms=n * width)
+
+
+@of("l1_l2_gradient")
+def _(rng: Rng) -> Iterator[Case]:
+    for n, width in pairs(rng):
+        for l1, l2 in PENALTIES:
+            attrs, control = {"l1": l1, "l2": l2}, {"batch_rows": int(rng.integers(3, 50))}
+            w, x = normal(rng, n, width), normal(rng, 3, 2)
+            yield Case("l1_l2_gradient", [w, x], attrs, [False, True], control=control)
+            yield Case("l1_l2_gradient", [w, None], attrs, [True, True], control=control)
+
+
+@of("value_penalty")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows in SIZES:
+        for mean in (False, True):
+            inputs = [normal(rng), away(rng, rows, 2)]
+            yield Case("value_penalty", inputs, {"mean": mean}, [False, True])
+
+
+@of("value_penalty_gradient")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows in SIZES:
+        control = {"batch_rows": rows + int(rng.integers(5))}
+        yield Case("value_penalty_gradient", [away(rng, rows, 2)], {}, [True], control=control)
+    yield Case("value_penalty_gradient", [None], {}, [False], control={"batch_rows": 7})
 
 
 @of("categorical_accuracy")
@@ -918,6 +949,153 @@ def _(rng: Rng) -> Iterator[Case]:
 
 
 # --- random numbers ------------------------------------------------------------------------------
+
+
+def channels(rng: Rng) -> Iterator[tuple[np.ndarray, int]]:
+    """Inputs of a normalization with the axis of their channels; means far from 0 among them."""
+    for shape in [*pairs(rng), (400, 33)]:
+        yield normal(rng, *shape) + rng.choice([0.0, 20.0]), len(shape) - 1
+    for shape, axis in (((4, 3, 7), 1), ((4, 3, 17), 2), ((5, 6, 2, 9), 1), ((2, 3, 5, 4), 2)):
+        yield normal(rng, *shape) * 3 - 1, axis
+
+
+def gamma_and_beta(rng: Rng, i: int, *shape: int) -> list[Any]:
+    """Both, one of them, or none."""
+    return [
+        away(rng, *shape) if i % 4 in (0, 1) else None,
+        normal(rng, *shape) if i % 4 in (0, 2) else None,
+    ]
+
+
+def _spread(x: np.ndarray, mean: Any, factor: Any) -> Any:
+    """The size of what is subtracted in (x - mean) factor."""
+    return (np.abs(x) + np.abs(mean)) * np.abs(factor)
+
+
+@of("batch_norm")
+def _(rng: Rng) -> Iterator[Case]:
+    for i, (x, axis) in enumerate(channels(rng)):
+        n, others = x.shape[axis], tuple(j for j in range(x.ndim) if j != axis)
+        gamma, beta = gamma_and_beta(rng, i, n)
+        moving = [normal(rng, n), positive(rng, n)]
+
+        def size(x, gamma, beta, mean, variance, others=others, axis=axis):
+            at = [1] * x.ndim
+            at[axis] = -1
+            rstd = 1 / np.sqrt(x.var(axis=others) + 1e-3)
+            large = np.abs(x).mean(axis=others)
+            factor = (rstd if gamma is None else rstd * gamma).reshape(at)
+            y = _spread(x, large.reshape(at), factor)
+            y = y + (0 if beta is None else np.abs(beta).reshape(at))
+            square = np.square(x).mean(axis=others)
+            return y, large, rstd, np.abs(mean) + large, np.abs(variance) + square
+
+        attrs = {"axis": axis, "epsilon": 1e-3, "momentum": 0.9}
+        rows = [True, False, False, False, False]
+        yield Case("batch_norm", [x, gamma, beta, *moving], attrs, rows, x.size // n, size)
+
+
+@of("batch_norm_backward")
+def _(rng: Rng) -> Iterator[Case]:
+    for i, (x, axis) in enumerate(channels(rng)):
+        n, others = x.shape[axis], tuple(j for j in range(x.ndim) if j != axis)
+        mean, rstd = x.mean(axis=others), 1 / np.sqrt(x.var(axis=others) + 1e-3)
+        gamma = gamma_and_beta(rng, i, n)[0]
+
+        def size(dy, x, mean, rstd, gamma, others=others, axis=axis):
+            at = [1] * x.ndim
+            at[axis] = -1
+            far = _spread(x, mean.reshape(at), rstd.reshape(at))
+            dgamma, dbeta = (np.abs(dy) * far).sum(axis=others), np.abs(dy).sum(axis=others)
+            per = x.size // x.shape[axis]
+            dx = np.abs(dy) + (dbeta.reshape(at) + far * dgamma.reshape(at)) / per
+            factor = rstd if gamma is None else rstd * np.abs(gamma)
+            return dx * factor.reshape(at), dgamma, dbeta
+
+        inputs = [normal(rng, *x.shape), x, mean, rstd, gamma]
+        rows = [True, True, False, False, False]
+        yield Case("batch_norm_backward", inputs, {"axis": axis}, rows, x.size // n, size)
+
+
+@of("batch_norm_inference")
+def _(rng: Rng) -> Iterator[Case]:
+    for i, (x, axis) in enumerate(channels(rng)):
+        n = x.shape[axis]
+
+        def size(x, gamma, beta, mean, variance, axis=axis):
+            at = [1] * x.ndim
+            at[axis] = -1
+            factor = (1 if gamma is None else gamma) / np.sqrt(variance + 1e-3)
+            y = _spread(x, mean.reshape(at), factor.reshape(at))
+            return y + (0 if beta is None else np.abs(beta).reshape(at))
+
+        inputs = [x, *gamma_and_beta(rng, i, n), normal(rng, n), positive(rng, n)]
+        rows = [True, False, False, False, False]
+        yield Case("batch_norm_inference", inputs, {"axis": axis, "epsilon": 1e-3}, rows,
+                   magnitude=size)  # fmt: skip
+
+
+def row_blocks(rng: Rng) -> Iterator[tuple[np.ndarray, int]]:
+    """Inputs of a layer normalization with the number of axes that make a row."""
+    for shape in [*pairs(rng), (2, 2100)]:
+        yield normal(rng, *shape) + rng.choice([0.0, 20.0]), 1
+    for shape, axes in (((4, 3, 7), 1), ((4, 3, 7), 2), ((3, 2, 5, 4), 3)):
+        yield normal(rng, *shape) * 3 - 1, axes
+
+
+def _moments(x: np.ndarray, axes: int) -> tuple[Any, Any]:
+    last = tuple(range(x.ndim - axes, x.ndim))
+    return x.mean(axis=last), 1 / np.sqrt(x.var(axis=last) + 1e-3)
+
+
+@of("layer_norm")
+def _(rng: Rng) -> Iterator[Case]:
+    for i, (x, axes) in enumerate(row_blocks(rng)):
+        inner = x.shape[x.ndim - axes :]
+
+        def size(x, gamma, beta, axes=axes):
+            at = x.shape[: x.ndim - axes] + (1,) * axes
+            large, rstd = _moments(np.abs(x), axes)[0], _moments(x, axes)[1]
+            y = _spread(x, large.reshape(at), rstd.reshape(at))
+            y = y * (1 if gamma is None else np.abs(gamma)) + (0 if beta is None else np.abs(beta))
+            return y, large, rstd
+
+        inputs = [x, *gamma_and_beta(rng, i, *inner)]
+        attrs = {"axes": axes, "epsilon": 1e-3}
+        yield Case("layer_norm", inputs, attrs, [True, False, False], int(np.prod(inner)), size)
+
+
+@of("layer_norm_backward")
+def _(rng: Rng) -> Iterator[Case]:
+    for i, (x, axes) in enumerate(row_blocks(rng)):
+        inner = x.shape[x.ndim - axes :]
+        gamma = gamma_and_beta(rng, i, *inner)[0]
+
+        def size(dy, x, mean, rstd, gamma, axes=axes):
+            at = x.shape[: x.ndim - axes] + (1,) * axes
+            last = tuple(range(x.ndim - axes, x.ndim))
+            lead = tuple(range(x.ndim - axes))
+            far = _spread(x, mean.reshape(at), rstd.reshape(at))
+            g = np.abs(dy) * (1 if gamma is None else np.abs(gamma))
+            dx = g + g.mean(last, keepdims=True) + far * (g * far).mean(last, keepdims=True)
+            return dx * rstd.reshape(at), (np.abs(dy) * far).sum(lead), np.abs(dy).sum(lead)
+
+        inputs = [normal(rng, *x.shape), x, *_moments(x, axes), gamma]
+        rows = [True, True, True, True, False]
+        yield Case("layer_norm_backward", inputs, {"axes": axes}, rows, x.size, size)
+
+
+@of("noise")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape in [*pairs(rng), (4, 3, 7)]:
+        for function in ("add", "multiply"):
+            own = int(rng.integers(2**62)) if rng.integers(2) else None
+            attrs = {"function": function, "stddev": float(rng.uniform(0.1, 2)),
+                     "stream": int(rng.integers(1, 50)), "seed": own}  # fmt: skip
+            control = {"seed": int(rng.integers(2**62)), "step": int(rng.integers(10**6)),
+                       "first_row": int(rng.integers(1000)), "batch_rows": 5000}  # fmt: skip
+            yield Case("noise", [away(rng, *shape)], attrs, control=control,
+                       magnitude=lambda x: np.abs(x) + 1 + 5 * np.abs(x))  # fmt: skip
 
 
 @of("dropout")

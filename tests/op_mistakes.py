@@ -350,9 +350,32 @@ def mask_ignored(x, mask):
     return np.array([float(len(x))])
 
 
-@mistake_in("l2_penalty")
-def half_of_it(w, x, factor):
-    return right("l2_penalty", w, x, factor=factor / 2)
+@mistake_in("l1_l2_penalty")
+def half_of_it(w, x, l1, l2):
+    return right("l1_l2_penalty", w, x, l1=l1, l2=l2 / 2)
+
+
+@mistake_in("l1_l2_penalty")
+def signs_kept(w, x, l1, l2):
+    total = l1 * w.sum() + l2 * np.square(w).sum()
+    return np.array([total * (1 if x is None else len(x)), len(w if x is None else x)])
+
+
+@mistake_in("l1_l2_gradient")
+def part_of_a_batch_ignored(w, x, control, l1, l2):
+    whole = control.copy()
+    whole["batch_rows"] = 1 if x is None else len(x)
+    return right("l1_l2_gradient", w, x, whole, l1=l1, l2=l2)
+
+
+@mistake_in("value_penalty")
+def once_in_any_case(value, x, mean):
+    return right("value_penalty", value, x, mean=True)
+
+
+@mistake_in("value_penalty_gradient")
+def ones(x, control):
+    return np.array(1.0)
 
 
 @mistake_in("categorical_accuracy")
@@ -451,3 +474,57 @@ def same_mask_in_every_step(x, control, **attrs):
 @mistake_in("dropout")
 def not_scaled(x, control, rate, **attrs):
     return right("dropout", x, control, rate=rate, **attrs) * x.dtype.type(1 - rate)
+
+
+@mistake_in("noise")
+def uniform_instead_of_normal(x, control, function, stddev, **attrs):
+    z = (right("noise", np.zeros_like(x), control, function="add", stddev=stddev, **attrs)).clip(-1)
+    return x + z if function == "add" else x * (1 + z)
+
+
+@mistake_in("noise")
+def sine_and_cosine_swapped(x, control, **attrs):
+    made = right("noise", x, control, **attrs)
+    flat = made.reshape(len(x), -1).copy()
+    even = flat.shape[1] // 2 * 2
+    flat[:, :even] = flat[:, :even].reshape(len(x), -1, 2)[..., ::-1].reshape(len(x), even)
+    return flat.reshape(x.shape)
+
+
+# --- normalization -------------------------------------------------------------------------------
+
+
+@mistake_in("batch_norm")
+def unbiased_variance(x, *rest, axis, **attrs):
+    made = list(right("batch_norm", x, *rest, axis=axis, **attrs))
+    number = max(x.size // x.shape[axis], 2)
+    kept = attrs["momentum"] * rest[3]
+    made[4] = kept + (made[4] - kept) * (number / (number - 1))
+    return tuple(made)
+
+
+@mistake_in("batch_norm")
+def momentum_turned_round(*given, momentum, **attrs):
+    return right("batch_norm", *given, momentum=1 - momentum, **attrs)
+
+
+@mistake_in("batch_norm_backward")
+def as_if_the_mean_were_fixed(dy, x, mean, rstd, gamma, axis):
+    _, dgamma, dbeta = right("batch_norm_backward", dy, x, mean, rstd, gamma, axis=axis)
+    factor = rstd if gamma is None else rstd * gamma
+    return dy * factor.reshape([-1 if i == axis else 1 for i in range(x.ndim)]), dgamma, dbeta
+
+
+@mistake_in("batch_norm_inference")
+def deviation_instead_of_variance(x, gamma, beta, mean, variance, **attrs):
+    return right("batch_norm_inference", x, gamma, beta, mean, np.sqrt(variance), **attrs)
+
+
+@mistake_in("layer_norm")
+def epsilon_outside_the_root(x, gamma, beta, axes, epsilon):
+    return right("layer_norm", x, gamma, beta, axes=axes, epsilon=epsilon**2)
+
+
+@mistake_in("layer_norm_backward")
+def gamma_forgotten(dy, x, mean, rstd, gamma, axes):
+    return right("layer_norm_backward", dy, x, mean, rstd, None, axes=axes)

@@ -35,8 +35,11 @@ FILLINGS = {"nan": 0xFFF00000, "numbers": 0x40000000}
 TOLERANCES = {"float32": (1.3e-6, 1e-5), "float64": (1e-15, 1e-12)}
 
 # Outputs that no plan adds to, beside those that are updated in place and control numbers:
-# differentiation refuses a second gradient of these probabilities.
-NEVER_ADDED = {("softmax_crossentropy", 1)}
+# differentiation refuses a second gradient of these probabilities, and what a normalization keeps
+# for its gradient has one writer.
+NEVER_ADDED = {("softmax_crossentropy", 1)} | {
+    (op, i) for op in ("batch_norm", "layer_norm") for i in (1, 2, 3, 4)
+}
 
 
 def filling(kind: str, nbytes: int) -> np.ndarray:

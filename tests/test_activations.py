@@ -11,7 +11,7 @@ from fastnn import Input, Model, Sequential, activations, backends, config
 from fastnn.layers import Activation, Dense
 from fastnn.ops import ACTIVATIONS
 
-KERAS = json.loads((pathlib.Path(__file__).parent / "keras_activations.json").read_text())
+KERAS = json.loads((pathlib.Path(__file__).parent / "data" / "keras_activations.json").read_text())
 FIGURES = [(f["name"], f["arguments"], f["y"]) for f in KERAS["figures"]]
 ROWS = [(f["name"], f["axis"], f["y"]) for f in KERAS["rows"]]
 BACKENDS = backends.available()

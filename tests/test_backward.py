@@ -316,10 +316,62 @@ def _(rng, rows):
         yield shape, lambda values, w=None: emit("weighted_sum", values, w), given
 
 
-@rule("l2_penalty")
+@rule("l1_l2_penalty")
 def _(rng, rows):
-    given = [parameter(away(rng, 3, 5)), fixed(away(rng, rows, 2))]
-    yield "", partial(emit, "l2_penalty", factor=0.3), given
+    make = partial(emit, "l1_l2_penalty", l1=0.2, l2=0.3)
+    yield "weight", make, [parameter(away(rng, 3, 5)), fixed(away(rng, rows, 2))]
+
+
+@rule("value_penalty")
+def _(rng, rows):
+    def make(w, x):
+        return emit("value_penalty", ops.reduce("sum", ops.unary("exp", w)), x, mean=False)
+
+    yield "weight", make, [parameter(away(rng, 3, 5)), fixed(away(rng, rows, 2))]
+
+
+@rule("batch_norm")
+def _(rng, rows):
+    make = partial(ops.batch_norm, epsilon=1e-3, momentum=0.9)
+    for shape, axis in (((rows, 5), 1), ((rows, 3, 4), 1), ((rows, 4, 3), 2)):
+        # Not one row by itself: then nothing is left of x, and dx is a rounding error.
+        n = shape[axis]
+        moving = [fixed(away(rng, n), False), fixed(positive(rng, n), False)]
+        gamma, beta = parameter(away(rng, n)), parameter(away(rng, n))
+        x = batch(away(rng, *shape))
+        yield shape, partial(make, axis=axis), [x, gamma, beta, *moving]
+        if axis == 2:
+            bare = partial(lambda x, m, v, axis: make(x, None, None, m, v, axis=axis), axis=axis)
+            yield "bare", bare, [x, *moving]
+
+
+@rule("batch_norm_inference")
+def _(rng, rows):
+    make = partial(ops.batch_norm, epsilon=1e-3)
+    for shape, axis in (((rows, 5), 1), ((rows, 3, 4), 1)):
+        n = shape[axis]
+        given = [batch(away(rng, *shape)), parameter(away(rng, n)), parameter(away(rng, n)),
+                 fixed(away(rng, n), False), fixed(positive(rng, n), False)]  # fmt: skip
+        yield shape, partial(make, axis=axis), given
+
+
+@rule("layer_norm")
+def _(rng, rows):
+    make = partial(ops.layer_norm, epsilon=1e-3)
+    for shape, axes in (((rows, 5), 1), ((rows, 3, 4), 1), ((rows, 3, 4), 2)):
+        inner = shape[len(shape) - axes :]
+        given = [batch(away(rng, *shape)), parameter(away(rng, *inner)),
+                 parameter(away(rng, *inner))]  # fmt: skip
+        yield (shape, axes), partial(make, axes=axes), given
+    bare = partial(lambda x: make(x, None, None, axes=1))
+    yield "bare", bare, [batch(away(rng, rows, 6))]
+
+
+@rule("noise")
+def _(rng, rows):
+    for function, seed in (("add", 5), ("multiply", 6), ("multiply", None)):
+        make = partial(ops.noise, function=function, stddev=0.5, stream=4, seed=seed)
+        yield (function, seed), make, [batch(away(rng, rows, 9))]
 
 
 @rule("dropout")
@@ -335,7 +387,7 @@ def _(rng, rows):
 def test_gradient(op, executor, rows):
     for label, make, given in RULES[op](np.random.default_rng(11), rows):
         problem = check_gradients(
-            make, given, executor, label=label, weighted=rows > 1, scaled=op != "l2_penalty"
+            make, given, executor, label=label, weighted=rows > 1, scaled="penalty" not in op
         )
         assert op in problem.forward  # the op itself was tested, not something in its place
 
@@ -456,8 +508,8 @@ def test_a_loss_and_a_penalty_on_the_same_parameter(executor):
         y = ops.matmul(x, w)
         error = emit("elementwise_loss", y, t, None, function="squared_error")
         scale = emit("loss_scale", None, factor=1.0)
-        penalty = emit("l2_penalty", w, x, factor=0.1)
-        second = emit("l2_penalty", w, x, factor=0.03)
+        penalty = emit("l1_l2_penalty", w, x, l1=0.2, l2=0.1)
+        second = emit("l1_l2_penalty", w, x, l1=0.0, l2=0.03)
     section = Section(graph, [(error, scale), (penalty, None), (second, None)], [w])
     program = Program("train", [section], [x, t], [], [error, penalty, second])
     store = Store([w], "float64")
@@ -466,7 +518,7 @@ def test_a_loss_and_a_penalty_on_the_same_parameter(executor):
     xs, ts = away(rng, 4, 3), away(rng, 4, 2)
     run.gradients([xs, ts])
     value = w.numpy()
-    expected = xs.T @ (2 * (xs @ value - ts)) / 4 + 2 * (0.1 + 0.03) * value
+    expected = xs.T @ (2 * (xs @ value - ts)) / 4 + 0.2 * np.sign(value) + 0.26 * value
     np.testing.assert_allclose(run.gradient[:6].reshape(3, 2), expected, rtol=1e-13)
 
 

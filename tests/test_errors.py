@@ -612,7 +612,7 @@ def test_arguments_that_steer_other_engines_are_accepted():
             ["unknown initializer 'glorot'", "glorot_normal, glorot_uniform"],
         ),
         (lambda: Dense(3, bias_initializer=0.5), ["unknown initializer 0.5", "choose one of"]),
-        (lambda: Dense(3, kernel_regularizer="l1"), ["unknown regularizer 'l1'", "l2"]),
+        (lambda: Dense(3, kernel_regularizer="l3"), ["unknown regularizer 'l3'", "l2"]),
         (lambda: Dense(3, bias_regularizer=0.01), ["unknown regularizer 0.01", "l2"]),
         (lambda: config.set_floatx("float16"), ["floatx 'float16'", "float32, float64"]),
         (lambda: config.set_floatx(64), ["floatx 64", "float32, float64"]),

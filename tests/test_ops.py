@@ -26,9 +26,11 @@ ELEMENTARY = """
 FUSED = """
     accumulate activation activation_backward adam binary_accuracy categorical_accuracy clear
     confusion_matrix count crossentropy crossentropy_backward dropout elementwise_loss
-    elementwise_loss_backward l2_penalty linear linear_dw linear_dx log_softmax
+    elementwise_loss_backward linear linear_dw linear_dx log_softmax
     log_softmax_backward loss_scale momentum rmsprop sgd softmax softmax_backward
     softmax_crossentropy softmax_crossentropy_backward
+    batch_norm batch_norm_backward batch_norm_inference layer_norm layer_norm_backward noise
+    l1_l2_gradient l1_l2_penalty value_penalty value_penalty_gradient
 """.split()
 
 VIEWS = {"reshape"}  # the same bytes under another shape: no step, so no kernel

@@ -321,7 +321,7 @@ def test_inputs_in_the_wrong_order_are_found(base):
 def check_rule(op, executor=ReferenceExecutor):
     for label, make, given in RULES[op](np.random.default_rng(11), 3):
         check_gradients(
-            make, given, executor, label=label, weighted=True, scaled=op != "l2_penalty"
+            make, given, executor, label=label, weighted=True, scaled="penalty" not in op
         )
 
 
@@ -370,7 +370,7 @@ RULE_MISTAKES = [
     ("softmax", "passed through", passed_through),
     ("affine", "passed through", passed_through),
     ("reduce", "twice", scaled("reduce", 2.0)),
-    ("l2_penalty", "factor 2 missing", scaled("l2_penalty", 0.5)),
+    ("l1_l2_penalty", "half of it", scaled("l1_l2_penalty", 0.5)),
     ("matmul", "minus", scaled("matmul", -1.0)),
     ("elementwise_loss", "off by a thousandth", scaled("elementwise_loss", 1.001)),
     ("dropout", "another mask", dropout_of_another_stream),

@@ -4,7 +4,7 @@
 """
 
 from fastnn.callbacks.base import Callback, LambdaCallback, overrides
-from fastnn.callbacks.checkpoints import ModelCheckpoint
+from fastnn.callbacks.checkpoints import BackupAndRestore, ModelCheckpoint
 from fastnn.callbacks.csv_log import CSVLogger
 from fastnn.callbacks.history import History
 from fastnn.callbacks.progress import Progress
@@ -13,6 +13,7 @@ from fastnn.callbacks.stopping import EarlyStopping, TerminateOnNaN
 from fastnn.callbacks.tensorboard import TensorBoard
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "EarlyStopping",

@@ -48,6 +48,9 @@ class Callback:
     def set_state(self, state: dict[str, Any]) -> None:
         """Take back what `get_state` returned; called before `on_train_begin`, which keeps it."""
 
+    def prepare(self, run: Any) -> None:
+        """Called before any `on_train_begin` with the `fit` that begins (see `training.py`)."""
+
     # --- fit ---
 
     def on_train_begin(self, logs: Any = None) -> None:

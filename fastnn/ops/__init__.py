@@ -8,7 +8,7 @@ ones (what a user's own layer is made of), activations, dense layers, losses and
 optimizers, random numbers. This package imports NumPy and nothing of fastnn beside itself.
 """
 
-from fastnn.ops import metrics  # noqa: F401  (importing it registers its ops)
+from fastnn.ops import metrics, penalties  # noqa: F401  (importing them registers their ops)
 from fastnn.ops.activations import ACTIVATIONS, apply_activation
 from fastnn.ops.api import (
     PUBLIC,
@@ -103,8 +103,9 @@ from fastnn.ops.moving import (
     slice_,
     take_rows,
 )
+from fastnn.ops.normalization import batch_norm, layer_norm
 from fastnn.ops.optimizers import Update
-from fastnn.ops.random import dropout
+from fastnn.ops.random import dropout, noise
 from fastnn.ops.tensor import Rows, Span, Tensor, Variable
 
 __all__ = [
@@ -125,6 +126,7 @@ __all__ = [
     "affine",
     "apply_activation",
     "assign",
+    "batch_norm",
     "binary",
     "binary_number",
     "broadcast_to",
@@ -154,6 +156,7 @@ __all__ = [
     "leaky_relu",
     "less",
     "less_equal",
+    "layer_norm",
     "linear",
     "log",
     "log1p",
@@ -179,6 +182,7 @@ __all__ = [
     "power",
     "prod",
     "reciprocal",
+    "noise",
     "reduce",
     "register",
     "registry",

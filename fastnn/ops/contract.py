@@ -126,6 +126,9 @@ class Graph:
         self.nodes: list[Node] = []
         self.streams = 0  # random streams handed out so far
         self.scope = ""  # the layer that is being traced: a prefix of names
+        self.training = False  # what layers inside of a layer are told
+        # Penalties of layers' outputs, by name; None where there is no loss to add them to.
+        self.penalties: list[Tensor] | None = None
 
     def stream(self) -> int:
         """A number for the next op that draws random numbers."""

@@ -19,7 +19,6 @@ import numpy as np
 
 from fastnn.ops.activations import rows_and_width, sigmoid
 from fastnn.ops.contract import Node, Op, Spec, emit, register
-from fastnn.ops.elementary import affine
 from fastnn.ops.tensor import Size, Tensor, at_rows, count
 
 EPSILON = 1e-7  # probabilities are clipped to [EPSILON, 1 - EPSILON], as Keras does
@@ -383,34 +382,3 @@ class Count(Op):
         x, mask = node.inputs
         assert x is not None
         return count(x.shape[:1]) if mask is None else count(mask.shape), int(mask is not None)
-
-
-@register
-class L2Penalty(Op):
-    """Adds rows * factor * sum(w^2) and rows to an accumulator: a penalty per batch."""
-
-    name = "l2_penalty"
-    integers = (1,)
-    inputs = ("w", "x")
-    outputs = ("sums",)
-    storages = {0: "accumulator"}
-
-    def infer(self, w: Tensor, x: Tensor, *, factor: float) -> list[Spec]:
-        return [((2,), "float64")]
-
-    def define(self, w: Any, x: Any, *, factor: float) -> Any:
-        rows = float(len(x))
-        return np.array([rows * factor * np.sum(np.square(w, dtype=np.float64)), rows])
-
-    def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
-        w = node.inputs[0]
-        assert w is not None
-        return [affine(w, 2 * node.attrs["factor"]), None]
-
-    def sizes(self, node: Node) -> tuple[Size | str, ...]:
-        w, x = node.inputs
-        assert w is not None and x is not None
-        return count(w.shape), count(x.shape[:1])
-
-    def constants(self, node: Node) -> tuple[float, ...]:
-        return (node.attrs["factor"],)

@@ -109,3 +109,63 @@ class Dropout(Op):
 def dropout(x: Tensor, rate: float, stream: int, seed: int | None = None) -> Any:
     """Drop each element with probability `rate`; scale what is kept."""
     return emit("dropout", x, rate=float(rate), stream=stream, seed=seed)
+
+
+def normals(
+    seed: int, stream: int, step: int, rows: int, width: int, first_row: int = 0
+) -> np.ndarray:
+    """Standard normal float64 numbers of shape (rows, width), two from two draws.
+
+    Box and Muller, "A note on the generation of random normal deviates", Annals of Mathematical
+    Statistics 29 (1958): sqrt(-2 log u) times the cosine and the sine of 2 pi v.
+    """
+    even = -(-width // 4) * 4
+    pairs = draws(seed, stream, step, rows, even, first_row).reshape(rows, even // 2, 2)
+    u, v = (pairs.astype(np.float64) + [0.5, 0.0]).transpose(2, 0, 1) / 2**32
+    radius, angle = np.sqrt(-2 * np.log(u)), 2 * np.pi * v
+    made = radius[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    return made.reshape(rows, even)[:, :width]
+
+
+@register
+class Noise(Op):
+    """y = x + stddev z ("add"), or x (1 + stddev z) ("multiply"), z normal draws.
+
+    The second is linear in x: its gradient is the same op with the same draws.
+    """
+
+    name = "noise"
+    may_alias = {0: (0,)}
+    control = True
+
+    def define(
+        self, x: Any, control: Any, *, function: str, stddev: float, stream: int, seed: int | None
+    ) -> Any:
+        rows = len(x)
+        key = int(control["seed"]) if seed is None else seed
+        first, step = int(control["first_row"]), int(control["step"])
+        z = normals(key, stream, step, rows, x.size // max(rows, 1), first).reshape(x.shape)
+        z = (stddev * z).astype(x.dtype)
+        return x + z if function == "add" else x * (1 + z)
+
+    def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
+        if node.attrs["function"] == "add":
+            return [grads[0]]
+        return [emit("noise", grads[0], name="dx", **node.attrs)]
+
+    def sizes(self, node: Node) -> tuple[Size | str, ...]:
+        x, seed = node.outputs[0], node.attrs["seed"]
+        key = 0 if seed is None else seed
+        return (
+            count(x.shape[:1]), at_rows(count(x.shape), 1), node.attrs["stream"],
+            int(node.attrs["function"] == "multiply"),
+            int(seed is not None), key & 0xFFFFFFFF, (key >> 32) & 0xFFFFFFFF,
+        )  # fmt: skip
+
+    def constants(self, node: Node) -> tuple[float, ...]:
+        return (node.attrs["stddev"],)
+
+
+def noise(x: Tensor, function: str, stddev: float, stream: int, seed: int | None = None) -> Any:
+    """Add normal noise to x ("add"), or multiply x by noise around 1 ("multiply")."""
+    return emit("noise", x, function=function, stddev=float(stddev), stream=stream, seed=seed)

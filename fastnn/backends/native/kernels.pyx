@@ -23,6 +23,8 @@ include "move.pxi"
 include "loss.pxi"
 include "optimizer.pxi"
 include "random.pxi"
+include "penalty.pxi"
+include "normalization.pxi"
 
 cdef extern from "losses.h" nogil:
     const int ACT_COUNT, UNARY_COUNT, BINARY_COUNT, LOSS_COUNT
@@ -108,7 +110,12 @@ def addresses():
          <size_t>weighted_sum_backward[double])
     both("loss_scale", <size_t>loss_scale[float], <size_t>loss_scale[double])
     both("count", <size_t>count[float], <size_t>count[double])
-    both("l2_penalty", <size_t>l2_penalty[float], <size_t>l2_penalty[double])
+    both("l1_l2_penalty", <size_t>l1_l2_penalty[float], <size_t>l1_l2_penalty[double])
+    both("l1_l2_gradient", <size_t>l1_l2_gradient[float], <size_t>l1_l2_gradient[double])
+    both("value_penalty", <size_t>value_penalty[float], <size_t>value_penalty[double])
+    both("value_penalty_gradient",
+         <size_t>value_penalty_gradient[float],
+         <size_t>value_penalty_gradient[double])
     both("categorical_accuracy",
          <size_t>categorical_accuracy[float],
          <size_t>categorical_accuracy[double])
@@ -121,5 +128,17 @@ def addresses():
     both("accumulate", <size_t>accumulate[float], <size_t>accumulate[double])
     both("clear", <size_t>clear[float], <size_t>clear[double])
     both("dropout", <size_t>dropout[float], <size_t>dropout[double])
+    both("noise", <size_t>noise[float], <size_t>noise[double])
+    both("batch_norm", <size_t>batch_norm[float], <size_t>batch_norm[double])
+    both("batch_norm_backward",
+         <size_t>batch_norm_backward[float],
+         <size_t>batch_norm_backward[double])
+    both("batch_norm_inference",
+         <size_t>batch_norm_inference[float],
+         <size_t>batch_norm_inference[double])
+    both("layer_norm", <size_t>layer_norm[float], <size_t>layer_norm[double])
+    both("layer_norm_backward",
+         <size_t>layer_norm_backward[float],
+         <size_t>layer_norm_backward[double])
     both("permutation", <size_t>permutation, <size_t>permutation)
     return table

@@ -15,21 +15,6 @@ cdef extern from "losses.h" nogil:
     float log_float(float x) noexcept
     double log_double(double x) noexcept
 
-cdef extern from * nogil:
-    """
-    #define SUM_SQUARES(REAL)                                                       \\
-        FASTNN_NOINLINE double sum_squares_##REAL(const REAL *x, int64_t n) {       \\
-            double sum = 0;                                                         \\
-            FASTNN_PRAGMA(omp simd reduction(+ : sum))                              \\
-            for (int64_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];     \\
-            return sum;                                                             \\
-        }
-    SUM_SQUARES(float)
-    SUM_SQUARES(double)
-    """
-    double sum_squares_float(const float *x, int64_t n) noexcept
-    double sum_squares_double(const double *x, int64_t n) noexcept
-
 cdef enum:
     LOSS_ROWS = 256         # rows whose losses are kept on the stack at once
 
@@ -296,18 +281,6 @@ cdef void loss_scale(real **p, const int64_t *n, const double *c) noexcept nogil
 cdef void count(real **p, const int64_t *n, const double *c) noexcept nogil:
     """p = [rows, x, mask (count) or NULL]: rows += count, or the sum of the mask."""
     (<double *>p[0])[0] += <double>n[0] if p[2] == NULL else row_sum(<const real *>p[2], n[0])
-
-
-cdef void l2_penalty(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """p = [sums, w (count)], n = [count, rows], c = [factor]: rows * factor * sum(w^2), rows."""
-    cdef double *sums = <double *>p[0]
-    cdef double total
-    if real is float:
-        total = sum_squares_float(p[1], n[0])
-    else:
-        total = sum_squares_double(p[1], n[0])
-    sums[0] += <double>n[1] * c[0] * total
-    sums[1] += <double>n[1]
 
 
 cdef inline int64_t largest(const real *x, int64_t width) noexcept nogil:
