@@ -292,11 +292,22 @@ def test_a_shared_layer_and_a_model_inside_a_model(tmp_path):
     for name, inputs in {
         "inner/first": ["a", "inner/first/kernel", "inner/first/bias"],
         "shared": ["inner/first", "shared/kernel", "shared/bias"],
-        "inner/call_1/first": ["b", "inner/call_1/first/kernel", "inner/call_1/first/bias"],
+        "inner/call_1/first": ["b", "inner/first/kernel", "inner/first/bias"],
         "shared/call_1": ["inner/call_1/first", "shared/kernel", "shared/bias"],
     }.items():
         assert list(nodes[name].input) == inputs
     assert shape_of(nodes["shared/call_1"]) == (-1, 2)
+
+
+def test_the_steps_of_a_plan_as_a_graph():
+    model = Sequential([layers.Dense(8, "gelu", input_shape=(4,)), layers.Dense(2)])
+    plan = model._executor("predict", 1, ())[0].plan
+    nodes = {name: (kind, inputs) for name, kind, inputs, _ in events._steps(plan)}
+    assert nodes["input_layer"] == ("Placeholder", [])
+    assert nodes["dense/kernel"] == ("Variable", [])
+    first, second = (step.outputs[0].name for step in plan.steps)
+    assert nodes[first] == ("linear_gelu", ["input_layer", "dense/kernel", "dense/bias"])
+    assert nodes[second] == ("linear", [first, "dense_1/kernel", "dense_1/bias"])
 
 
 def test_images_of_weights(tmp_path):

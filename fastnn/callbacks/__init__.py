@@ -6,6 +6,7 @@
 from fastnn.callbacks.base import Callback, LambdaCallback, overrides
 from fastnn.callbacks.checkpoints import BackupAndRestore, ModelCheckpoint
 from fastnn.callbacks.csv_log import CSVLogger
+from fastnn.callbacks.gradients import GradientMonitor
 from fastnn.callbacks.history import History
 from fastnn.callbacks.progress import Progress
 from fastnn.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
@@ -17,6 +18,7 @@ __all__ = [
     "CSVLogger",
     "Callback",
     "EarlyStopping",
+    "GradientMonitor",
     "History",
     "LambdaCallback",
     "LearningRateScheduler",

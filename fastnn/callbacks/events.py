@@ -143,7 +143,8 @@ def png(pixels: np.ndarray) -> bytes:
 def graph_def(model: Any) -> Any:
     """TensorFlow's GraphDef of a model: a node per layer call and per weight.
 
-    A model inside a model is a group of nodes, and so is a layer with its weights.
+    A model inside a model is a group of nodes, and so is a layer with its weights. A model whose
+    `call` is the user's own has no layer calls: the steps of its plan for prediction are shown.
     """
     from tensorboard.compat.proto.graph_pb2 import GraphDef
     from tensorboard.compat.proto.types_pb2 import DataType
@@ -151,9 +152,13 @@ def graph_def(model: Any) -> Any:
     graph = GraphDef()
     graph.versions.producer = 22  # the form of the nodes' attributes
     float_type = {"float32": "DT_FLOAT", "float64": "DT_DOUBLE"}[model.store.dtype]
-    for name, kind, inputs, tensor in _nodes(model, "", {}, set()):
+    if model.calls:
+        nodes = _nodes(model, "", {}, {}, set())
+    else:
+        nodes = _steps(model._executor("predict", 1, ())[0].plan)
+    for name, kind, inputs, tensor in nodes:
         node = graph.node.add(name=name, op=kind, input=inputs)
-        dtype = {"real": float_type, "int64": "DT_INT64"}.get(tensor.dtype, "DT_INT32")
+        dtype = _TYPES.get(tensor.dtype, float_type)
         node.attr["dtype"].type = DataType.Value(dtype)
         shape = node.attr["_output_shapes"].list.shape.add()
         for n in tensor.shape:
@@ -161,13 +166,16 @@ def graph_def(model: Any) -> Any:
     return graph
 
 
-Node = tuple[str, str, Sequence[str], Tensor]
+_TYPES = {"int32": "DT_INT32", "int64": "DT_INT64", "uint8": "DT_UINT8", "bool": "DT_BOOL"}
+Node = tuple[str, str, Sequence[str], Any]
 
 
-def _nodes(model: Any, scope: str, made: dict[Any, str], taken: set[str]) -> Iterator[Node]:
+def _nodes(
+    model: Any, scope: str, made: dict[Tensor, str], weights: dict[Tensor, str], taken: set[str]
+) -> Iterator[Node]:
     """(name, type, names of its inputs, what it makes) of each layer call and weight.
 
-    `made` holds the node that makes each tensor, `taken` the names in use.
+    `made` and `weights` hold the node of each tensor, `taken` the names in use.
     """
 
     def new(name: str) -> str:
@@ -188,15 +196,42 @@ def _nodes(model: Any, scope: str, made: dict[Any, str], taken: set[str]) -> Ite
         inputs = [made[t] for t in call.inputs]
         if getattr(layer, "calls", None):  # a model
             inside = dict(zip(layer.inputs, inputs, strict=True))
-            yield from _nodes(layer, f"{new(name)}/", inside, taken)
+            yield from _nodes(layer, f"{new(name)}/", inside, weights, taken)
             made.update(zip(call.outputs, (inside[t] for t in layer.outputs), strict=True))
             continue
         for variable in layer.variables:
-            weight = f"{name}/{variable.name}"
-            inputs.append(weight)
-            if weight not in taken:
-                taken.add(weight)
-                yield weight, "Variable", [], variable
+            if variable not in weights:
+                weights[variable] = new(f"{name}/{variable.name}")
+                yield weights[variable], "Variable", [], variable
+            inputs.append(weights[variable])
         name = new(name)
         yield name, type(layer).__name__, inputs, as_list(call.outputs)[0]
         made.update(dict.fromkeys(call.outputs, name))
+
+
+def _steps(plan: Any) -> Iterator[Node]:
+    """The same of each step of a plan, and of each buffer that it reads first."""
+    made: dict[Any, str] = {}
+
+    def new(buffer: Any) -> str:
+        found, number = buffer.name, 0
+        while found in made.values():
+            number += 1
+            found = f"{buffer.name}_{number}"
+        made[buffer.block, buffer.offset, buffer.value] = found
+        return found
+
+    for buffer in plan.feeds:
+        yield new(buffer), "Placeholder", [], buffer
+    for step in plan.steps:
+        inputs = []
+        for buffer in step.inputs:
+            if buffer is None:
+                continue
+            key = buffer.block, buffer.offset, buffer.value
+            if key not in made:
+                yield new(buffer), "Variable", [], buffer
+            inputs.append(made[key])
+        for buffer in step.outputs:
+            if buffer is not None:
+                yield new(buffer), step.name.replace(" ", "_"), inputs, buffer

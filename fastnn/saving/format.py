@@ -93,7 +93,7 @@ def pack(description: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> l
     metadata = {"fastnn": text, "crc32": _checksum(table, text, parts)}
     header = json.dumps({"__metadata__": metadata, **table}, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
-    if len(header) > MAX_HEADER or len(table) > MAX_TENSORS or _depth(text) > MAX_DEPTH:
+    if len(header) > MAX_HEADER or len(table) > MAX_TENSORS or _too_deep(text):
         raise ModelFileError(
             f"this model is too large for one file: its description takes {len(header):,} bytes, "
             f"at most {MAX_HEADER:,} are allowed, and it has {len(table):,} arrays, at most "
@@ -236,17 +236,21 @@ def read(path: Any) -> File:
         with blame(given):
             size = os.fstat(file.fileno()).st_size
             length = _header_length(file.read(8), size)
-            _table(file.read(length), size - 8 - length)  # nothing else is read of a hostile file
-            file.seek(0)
-            content = file.read(size)
+            table, metadata = _table(file.read(length), size - 8 - length)
+        file.seek(0)
+        content = file.read(size)
     with blame(given):
-        return unpack(content)
+        return _contents(content, table, metadata)
 
 
 def unpack(content: bytes) -> File:
     """The same for a file's bytes."""
     length = _header_length(content[:8], len(content))
-    table, metadata = _table(content[8 : 8 + length], len(content) - 8 - length)
+    return _contents(content, *_table(content[8 : 8 + length], len(content) - 8 - length))
+
+
+def _contents(content: bytes, table: dict[str, Any], metadata: dict[str, str]) -> File:
+    """The description and the arrays, checked; `content` is all of the file."""
     text = metadata["fastnn"]
     description = load_json(text, "its description")
     version = description.get("format")
@@ -257,6 +261,7 @@ def unpack(content: bytes) -> File:
             f"it has format {version}, written by fastnn {str(description.get('fastnn'))[:40]}; "
             f"this fastnn reads formats up to {FORMAT}; install a newer fastnn"
         )
+    length = int.from_bytes(content[:8], "little")
     if _checksum(table, text, [memoryview(content)[8 + length :]]) != metadata["crc32"]:
         raise ModelFileError(f"its checksum is wrong: {_COPY_AGAIN}")
     return File(description, _arrays(content))
@@ -367,7 +372,7 @@ def load_json(text: Any, what: str) -> dict[str, Any]:
         raise ModelFileError(f"{what} is no JSON ({error}); {_COPY_AGAIN}") from None
     if not isinstance(value, dict):
         raise ModelFileError(f"{what} is no JSON object; {_COPY_AGAIN}")
-    if _depth(text) > MAX_DEPTH:
+    if _too_deep(text):
         raise ModelFileError(f"{what} is nested more than {MAX_DEPTH} deep")
     return value
 
@@ -390,17 +395,13 @@ def _finite(text: str) -> float:
     return value
 
 
-_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]')
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
+_NO_BRACKETS = {ord(c): None for c in map(chr, range(128)) if c not in "[]{}"}
 
 
-def _depth(text: str) -> int:
-    """How deep valid JSON is nested."""
-    depth = deepest = 0
-    for match in _BRACKETS.finditer(text):
-        bracket = match[0]
-        if bracket in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif bracket in "]}":
-            depth -= 1
-    return deepest
+def _too_deep(text: str) -> bool:
+    """Whether valid JSON is nested more than MAX_DEPTH deep."""
+    brackets = _STRINGS.sub("", text).translate(_NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace("[]", "").replace("{}", "")
+    return bool(brackets)

@@ -219,7 +219,7 @@ def model_of(file: File, objects: Mapping[str, Any] | None, compile: bool) -> An
                 "it uses classes or functions that are not fastnn's; bring them with "
                 f"custom_objects={{{names}}}"
             )
-        size = sum(v.nbytes for name, v in file.tensors.items() if name.startswith("weights/"))
+        size = sum(array.nbytes for _, array in _file_weights(file))
         with weights_from_elsewhere(size):
             model = _made(description["model"], description["inputs"])
         model.dtype = choose("float type", description["dtype"], _FLOATS)
@@ -355,7 +355,7 @@ def put_training(model: Any, file: File) -> None:
 
 def _whole(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
-        raise ModelFileError(f"one of its counters is {str(value)[:40]!r}")
+        raise ModelFileError(f"one of its counters is {str(value)[:40]}")
     return value
 
 
