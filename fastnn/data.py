@@ -161,8 +161,10 @@ def _hint(array: np.ndarray, shape: Shape) -> str:
     return ""
 
 
-def labels(array: np.ndarray, y_pred: Shape, what: str, loss: str) -> np.ndarray:
-    """Class indices for an output: integral, in range, as int32."""
+def labels(
+    array: np.ndarray, y_pred: Shape, what: str, loss: str, ignored: int | None = None
+) -> np.ndarray:
+    """Class indices for an output: integral, in range (but for the ignored one), as int32."""
     positions = y_pred[:-1]
     classes = y_pred[-1]
     assert classes is not None
@@ -184,6 +186,8 @@ def labels(array: np.ndarray, y_pred: Shape, what: str, loss: str) -> np.ndarray
             f"{array[row]}; use a regression loss such as 'mse' for real targets"
         )
     outside = (array < 0) | (array >= classes)
+    if ignored is not None:
+        outside &= array != ignored
     if outside.any():
         raise ValueError(
             f"{what} has labels from {int(array.min())} to {int(array.max())}, but the output "
@@ -215,6 +219,21 @@ def targets(array: np.ndarray, y_pred: Shape, dtype: str, what: str, loss: Loss)
             f"{what} has values from {array.min()} to {array.max()}, but loss {loss.name!r} "
             "expects probabilities from 0 to 1"
         )
+    if loss.signed:
+        kinds = [bool((array == label).any()) for label in (-1, 0, 1)]
+        if not np.isin(array, (-1, 0, 1)).all() or (kinds[0] and kinds[1]):
+            raise ValueError(
+                f"{what} has values from {array.min()} to {array.max()}, but loss {loss.name!r} "
+                "expects two kinds of labels: -1 and 1, or 0 and 1"
+            )
+    return _converted(array, dtype, what)
+
+
+def own_targets(array: np.ndarray, y_pred: Shape, dtype: str, what: str) -> np.ndarray:
+    """Targets for a loss of the user's own: any shape, finite, of the plan's type."""
+    if array.ndim == len(y_pred) - 1 and y_pred[-1] == 1:
+        array = array[..., None]
+    check_finite(array, what)
     return _converted(array, dtype, what)
 
 

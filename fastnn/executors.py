@@ -18,7 +18,7 @@ from fastnn.engine.build import build
 from fastnn.engine.memory import aligned, zeros
 from fastnn.engine.plan import CONTROL, Plan
 from fastnn.engine.trace import Sum, trace
-from fastnn.heads import Heads
+from fastnn.heads import Heads, Kind
 from fastnn.ops.tensor import Variable
 
 # Slot name -> path of a variable -> that variable's part of the slot.
@@ -69,7 +69,7 @@ class Executors:
         mode: str,
         capacity: int,
         heads: Heads | None = None,
-        weighted: Sequence[bool] = (),
+        weighted: Sequence[Kind] = (),
     ) -> tuple[Executor, list[Sum]]:
         """The executor for a mode, a row capacity, and data with weights for some outputs."""
         trained = tuple(model.trainable_variables) if mode == "train" else ()
@@ -84,7 +84,7 @@ class Executors:
         return found
 
     def _make(
-        self, model: Any, mode: str, capacity: int, heads: Heads | None, weighted: Sequence[bool]
+        self, model: Any, mode: str, capacity: int, heads: Heads | None, weighted: Sequence[Kind]
     ) -> tuple[Executor, list[Sum]]:
         store = model.store
         traced = heads.for_data(weighted) if heads is not None and mode != "predict" else []

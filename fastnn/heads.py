@@ -8,8 +8,9 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,16 @@ from fastnn import data, losses, metrics
 from fastnn.engine.trace import Head, Sum
 from fastnn.ops.tensor import Tensor, at_rows, count
 from fastnn.utils import as_list, number
+
+
+class Kind(NamedTuple):
+    """What a plan has to know of the data for one output.
+
+    `shape` is that of y_true (without rows, None for them), where a loss takes any.
+    """
+
+    weighted: bool = False
+    shape: tuple[int | None, ...] | None = None
 
 
 class Settings:
@@ -50,15 +61,16 @@ class Heads:
         loss = settings.loss
         if isinstance(loss, losses.Loss):
             loss = [loss] * len(names)
+        if isinstance(settings.loss_weights, numbers.Real) and len(names) == 1:
+            settings.loss_weights = [settings.loss_weights]
         chosen = data.per_output(loss, names, "loss")
         factors = data.per_output(settings.loss_weights, names, "loss_weights")
         plain = _metric_lists(settings.metrics, names, "metrics")
         weighted = _metric_lists(settings.weighted_metrics, names, "weighted_metrics")
         self.heads = []
         for i, (name, tensor) in enumerate(zip(names, outputs, strict=True)):
-            if chosen[i] is None:
-                raise ValueError(f"compile: output {name!r} has no loss")
-            chosen[i].check(tensor)
+            if chosen[i] is not None:
+                chosen[i].check(tensor)
             self.heads.append(
                 Head(
                     name,
@@ -67,6 +79,10 @@ class Heads:
                     [_resolve(m, chosen[i], tensor.shape) for m in plain[i]],
                     [_resolve(m, chosen[i], tensor.shape) for m in weighted[i]],
                 )
+            )
+        if all(head.loss is None for head in self.heads):
+            raise ValueError(
+                f"compile: no output has a loss; the outputs are: {', '.join(names)}"
             )
         self.metric_keys = self._metric_keys()
 
@@ -79,12 +95,32 @@ class Heads:
     @property
     def loss_keys(self) -> list[str]:
         """The keys of the losses: the total, then those of several outputs."""
-        return ["loss", *(f"{h.name}_loss" for h in self.heads if len(self.heads) > 1)]
+        names = [head.name for head in self.heads if head.loss is not None]
+        return ["loss", *(f"{name}_loss" for name in names if len(names) > 1)]
 
-    def for_data(self, weighted: Sequence[bool]) -> list[Head]:
-        """The heads for data that has sample weights for some of the outputs."""
-        pairs = zip(self.heads, weighted, strict=True)
-        return [dataclasses.replace(head, weighted=w) for head, w in pairs]
+    def for_data(self, kinds: Sequence[Kind]) -> list[Head]:
+        """The heads for such data: what `kind_of` told of each output's."""
+        pairs = zip(self.heads, kinds, strict=True)
+        return [
+            dataclasses.replace(head, weighted=kind.weighted, y_true=kind.shape)
+            for head, kind in pairs
+        ]
+
+    def y_true(
+        self, i: int, array: np.ndarray, shape: Any, dtype: str, what: str
+    ) -> np.ndarray:
+        """The targets of one output, as its loss reads them; checked. `shape` is the output's."""
+        head = self.heads[i]
+        if head.target == "auto":
+            head.loss = head.loss.choose(array.shape, shape)
+            head.metrics = [_resolve(m, head.loss, shape) for m in head.metrics]
+            head.weighted_metrics = [_resolve(m, head.loss, shape) for m in head.weighted_metrics]
+        reader = head.reader
+        if head.target == "labels":
+            return data.labels(array, shape, what, reader.name, reader.ignore_class)
+        if head.target == "any":
+            return data.own_targets(array, shape, dtype, what)
+        return data.targets(array, shape, dtype, what, reader)
 
     def results(self, sums: Sequence[Sum], values: np.ndarray) -> dict[str, Any]:
         """Losses and metrics by name, from the accumulators of a plan."""
@@ -101,7 +137,7 @@ class Heads:
             elif entry.head is not None:
                 value = float(part[0]) / (rows * entry.elements)
                 logs["loss"] += entry.head.factor * value
-                if len(self.heads) > 1:
+                if f"{entry.head.name}_loss" in logs:
                     logs[f"{entry.head.name}_loss"] = value
         return logs
 
@@ -153,9 +189,10 @@ def _metric_lists(value: Any, names: Sequence[str], what: str) -> list[list[metr
     return [as_list(v) for v in data.per_output(value, names, what)]
 
 
-def _resolve(metric: Any, loss: losses.Loss, shape: Any) -> Any:
-    if isinstance(metric, metrics.Accuracy):
-        metric = metric.resolve(loss, shape)
+def _resolve(metric: Any, loss: losses.Loss | None, shape: Any) -> Any:
+    """The metric for an output; one that depends on the data as well is left as it is."""
+    if loss is not None and loss.target in ("like", "labels"):
+        metric = metric.resolve(loss, None, shape)
     metric.check(shape)
     return metric
 

@@ -33,10 +33,18 @@ class Metric(Configurable):
     """
 
     target = "like"
+    either = False  # whether its op reads class indices as well as one-hot rows
+    ignore_class: int | None = None
+    bounded = False
+    signed = False
     direction: str | None = None
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name or snake_case(type(self).__name__)
+
+    def resolve(self, loss: Any, y_true_shape: Any, y_pred_shape: Any) -> Metric:
+        """The metric for a loss (or None) and such data; itself, unless it stands for several."""
+        return self
 
     def check(self, y_pred_shape: Any) -> None:
         """Raise ValueError where this metric cannot follow such an output."""
@@ -60,6 +68,7 @@ class _Mean(Metric):
 class CategoricalAccuracy(_Mean):
     """How often the largest prediction is the class of a one-hot target."""
 
+    either = True
     direction = "max"
 
     def check(self, y_pred_shape: Any) -> None:
@@ -124,9 +133,9 @@ class MeanAbsoluteError(_ElementMean):
 class Accuracy(Metric):
     """The binary, categorical or sparse accuracy, whichever fits loss and output shape."""
 
-    def resolve(self, loss: losses.Loss, y_pred_shape: Any) -> Metric:
+    def resolve(self, loss: Any, y_true_shape: Any, y_pred_shape: Any) -> Metric:
         """The accuracy that fits, under this metric's name."""
-        if loss.target == "labels":
+        if loss is not None and loss.target == "labels":
             return SparseCategoricalAccuracy(self.name)
         if y_pred_shape[-1] == 1 or isinstance(loss, losses.BinaryCrossentropy):
             return BinaryAccuracy(self.name)
@@ -145,7 +154,9 @@ class ConfusionMatrix(Metric):
 
     def __init__(self, name: str | None = None, sparse: bool = True) -> None:
         super().__init__(name)
+        self.sparse = bool(sparse)
         self.target = "labels" if sparse else "like"
+        self.either = True
 
     def check(self, y_pred_shape: Any) -> None:
         _needs_classes(self, y_pred_shape)

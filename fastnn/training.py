@@ -19,7 +19,7 @@ from fastnn.callbacks import Callback, History, Progress, overrides
 from fastnn.engine.plan import Plan
 from fastnn.engine.trace import Sum, losses_among
 from fastnn.executors import Executors
-from fastnn.heads import Heads, Settings
+from fastnn.heads import Heads, Kind, Settings
 from fastnn.ops.tensor import concrete
 from fastnn.utils import as_list, unlist
 
@@ -115,7 +115,7 @@ class Trainable:
             self._require_built("plan")
             return self._executor("predict", 32, ())[0].plan
         heads = self._require_compiled("plan")
-        return self._executor("train", 32, (False,) * len(heads))[0].plan
+        return self._executor("train", 32, (Kind(),) * len(heads))[0].plan
 
     @property
     def metrics_names(self) -> list[str]:
@@ -124,7 +124,7 @@ class Trainable:
         return [*heads.loss_keys, *heads.metric_keys]
 
     def _executor(
-        self, mode: str, capacity: int, weighted: Sequence[bool]
+        self, mode: str, capacity: int, weighted: Sequence[Kind]
     ) -> tuple[Executor, list[Sum]]:
         return self._executors.get(self, mode, capacity, self._heads, weighted)
 
@@ -169,8 +169,8 @@ class Trainable:
 
     def _feeds(
         self, heads: Heads, x: Any, y: Any, sample_weight: Any, prefix: str = ""
-    ) -> tuple[list[np.ndarray], tuple[bool, ...]]:
-        """Arrays for all feeds of a train or evaluate plan, and which outputs have weights."""
+    ) -> tuple[list[np.ndarray], tuple[Kind, ...]]:
+        """Arrays for all feeds of a train or evaluate plan, and the kind of each output's."""
         feeds = self._input_feeds(x, f"{prefix}x")
         rows = len(feeds[0])
         if y is None:
@@ -185,21 +185,21 @@ class Trainable:
             ws = data.per_output(sample_weight, names, f"{prefix}sample_weight")
         else:
             ws = [data.alone(sample_weight, rows)] * len(names)
-        weighted = []
+        weighted: list[Kind] = []
         dtype = self.store.dtype
         for i, head in enumerate(heads):
             suffix = f"[{i}]" if several else ""
+            if not head.target:
+                weighted.append(Kind())
+                continue
             if ys[i] is None:
                 raise ValueError(f"{prefix}y is missing for output {head.name!r}")
             what = f"{prefix}y{suffix}"
             array = data.array_of(ys[i], what)
             data.same_length([(f"{prefix}x", feeds[0]), (what, array)])
-            shape = self.outputs[i].shape
-            if head.loss.target == "labels":
-                feeds.append(data.labels(array, shape, what, head.loss.name))
-            else:
-                feeds.append(data.targets(array, shape, dtype, what, head.loss))
-            weighted.append(ws[i] is not None)
+            feeds.append(heads.y_true(i, array, self.outputs[i].shape, dtype, what))
+            own = (None, *feeds[-1].shape[1:]) if head.target == "any" else None
+            weighted.append(Kind(ws[i] is not None, own))
             if ws[i] is not None:
                 what = f"{prefix}sample_weight{suffix}"
                 feeds.append(data.weights(data.array_of(ws[i], what), rows, dtype, what))
@@ -332,7 +332,7 @@ class Trainable:
 
     def _validation_feeds(
         self, heads: Heads, given: Any
-    ) -> tuple[list[np.ndarray], tuple[bool, ...]]:
+    ) -> tuple[list[np.ndarray], tuple[Kind, ...]]:
         """The feeds of validation_data."""
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
             got = f"{len(given)} of them" if isinstance(given, (tuple, list)) else type(given)
@@ -346,7 +346,7 @@ class Trainable:
         self,
         heads: Heads,
         feeds: list[np.ndarray],
-        weighted: Sequence[bool],
+        weighted: Sequence[Kind],
         batch_size: int,
         hooks: list[Callback],
     ) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import functools
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from op_runner import Case
 
-from fastnn.ops import ACTIVATIONS, LOSSES
+from fastnn.ops import ACTIVATIONS, LOSSES, ROW_LOSSES
 from fastnn.ops.elementary import BINARY, REDUCTIONS, UNARY
 
 SIZES = (1, 2, 3, 7, 8, 15, 16, 17, 33, 64, 100)
@@ -626,15 +627,6 @@ def _(rng: Rng) -> Iterator[Case]:
     yield one(normal(rng, 6, 3, 4), labels(rng, 5, 6), 5, 3, 4)
 
 
-@of("one_hot")
-def _(rng: Rng) -> Iterator[Case]:
-    for rows, classes in pairs(rng, few=True):
-        ids = rng.integers(-1, classes + 1, rows).astype(np.int32)  # some are out of range
-        yield Case("one_hot", [ids], {"classes": classes})
-    yield Case("one_hot", [labels(rng, 5, 3, 4)], {"classes": 5})
-    yield Case("one_hot", [labels(rng, 5, 7)], {"classes": 5}, [False])
-
-
 @of("assign")
 def _(rng: Rng) -> Iterator[Case]:
     for rows, width in pairs(rng):
@@ -661,12 +653,24 @@ def optional_weights(rng: Rng, shape: tuple[int, ...] | None) -> Any:
 
 def loss_inputs(rng: Rng, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Prediction and target of an elementwise loss."""
-    if name == "binary_crossentropy":
+    if name in ("binary_crossentropy", "binary_focal", "categorical_focal", "kl_divergence"):
         return rng.uniform(0.02, 0.98, shape), rng.choice([0.0, 1.0, 0.3], shape)
     if name == "binary_crossentropy_logits":
         return normal(rng, *shape, scale=4.0), rng.choice([0.0, 1.0, 0.3], shape)
+    if name in ("poisson", "squared_logarithmic_error", "percentage_error"):
+        return rng.uniform(0.1, 3, shape), rng.uniform(0.1, 3, shape)
+    if name in ("hinge", "squared_hinge"):
+        return normal(rng, *shape), rng.choice([0.0, 1.0, -1.0], shape)
     p, t = normal(rng, *shape), normal(rng, *shape)
     return p, np.where(rng.random(shape) < 0.1, p, t)
+
+
+def loss_attrs(name: str) -> Iterator[dict[str, Any]]:
+    """The function with its usual parameters, and with others."""
+    usual = LOSSES[name].parameters
+    yield {"function": name, "parameters": usual}
+    if usual:
+        yield {"function": name, "parameters": (0.5, 0.7, 0.2)[: len(usual)]}
 
 
 def clipped_inputs() -> tuple[np.ndarray, np.ndarray]:
@@ -678,30 +682,88 @@ def clipped_inputs() -> tuple[np.ndarray, np.ndarray]:
 @of("elementwise_loss")
 def _(rng: Rng) -> Iterator[Case]:
     for name in LOSSES:
-        for shape, weighted in loss_shapes(rng):
-            p, t = loss_inputs(rng, name, shape)
-            inputs = [p, t, optional_weights(rng, weighted)]
-            yield Case("elementwise_loss", inputs, {"function": name}, terms=p.size)
+        for attrs in loss_attrs(name):
+            for shape, weighted in loss_shapes(rng):
+                p, t = loss_inputs(rng, name, shape)
+                inputs = [p, t, optional_weights(rng, weighted)]
+                yield Case("elementwise_loss", inputs, attrs, terms=p.size,
+                           magnitude=partial(loss_size, **attrs))
         pair = np.meshgrid([np.nan, np.inf, -np.inf, 3e38, -1e4, 0.0, 1.0], [0.0, 1.0, 0.5])
         for row in np.transpose(pair, (1, 2, 0)).reshape(-1, 1, 2):  # one sum each
-            yield Case("elementwise_loss", [row[:, :1], row[:, 1:], None], {"function": name},
-                       own_type=True)  # fmt: skip
-    yield Case("elementwise_loss", [*clipped_inputs(), None], {"function": "binary_crossentropy"},
-               own_type=True)  # fmt: skip
+            yield Case("elementwise_loss", [row[:, :1], row[:, 1:], None], attrs, own_type=True)
+    for name in ("binary_crossentropy", "binary_focal", "categorical_focal", "kl_divergence"):
+        for attrs in loss_attrs(name):
+            yield Case("elementwise_loss", [*clipped_inputs(), None], attrs, own_type=True)
+
+
+def loss_size(p: Any, t: Any, weight: Any, *, function: str, parameters: Any) -> Any:
+    """What the sums of a loss are made of, without regard to signs."""
+    lead = p.shape[:1] if weight is None else weight.shape
+    loss = np.abs(LOSSES[function].formula(p, t, *parameters)).reshape(*lead, -1).sum(-1)
+    weight = np.ones(lead) if weight is None else weight
+    return np.array([(weight * loss).sum(), weight.sum()])
 
 
 @of("elementwise_loss_backward")
 def _(rng: Rng) -> Iterator[Case]:
     for name in LOSSES:
-        for shape, weighted in loss_shapes(rng):
-            inputs = [*loss_inputs(rng, name, shape), optional_weights(rng, weighted)]
-            scale = rng.uniform(0.1, 2, 1)
-            yield Case("elementwise_loss_backward", [*inputs, scale], {"function": name})
+        for attrs in loss_attrs(name):
+            for shape, weighted in loss_shapes(rng):
+                inputs = [*loss_inputs(rng, name, shape), optional_weights(rng, weighted)]
+                yield Case("elementwise_loss_backward", [*inputs, rng.uniform(0.1, 2, 1)], attrs)
         pair = np.meshgrid([np.nan, np.inf, -np.inf, 3e38, -1e4, 0.0, 1.0], [0.0, 1.0, 0.5])
-        yield Case("elementwise_loss_backward", [*pair, None, np.ones(1)], {"function": name},
-                   own_type=True)  # fmt: skip
-    yield Case("elementwise_loss_backward", [*clipped_inputs(), None, np.ones(1)],
-               {"function": "binary_crossentropy"}, own_type=True)  # fmt: skip
+        yield Case("elementwise_loss_backward", [*pair, None, np.ones(1)], attrs, own_type=True)
+    for name in ("binary_crossentropy", "binary_focal", "categorical_focal", "kl_divergence"):
+        for attrs in loss_attrs(name):
+            inputs = [*clipped_inputs(), None, np.ones(1)]
+            yield Case("elementwise_loss_backward", inputs, attrs, own_type=True)
+
+
+def row_inputs(rng: Rng, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Prediction and target of a loss of rows."""
+    p, t = normal(rng, *shape), normal(rng, *shape)
+    if name == "categorical_hinge":
+        t = np.eye(shape[-1])[labels(rng, shape[-1], *shape[:-1])]
+    return p, t
+
+
+def special_rows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """A row of zeros, equal rows, equally wrong predictions, NaN."""
+    p = np.array([[0.0, 0, 0], [1, 2, 3], [-2, 0.5, 0.5], [np.nan, 1, 2], [1, np.nan, 0]])
+    t = np.array([[0.0, 1, 0], [1, 2, 3], [1, 0, 0], [0, 1, 0], [1, 0, 0]])
+    for i in range(len(p)):
+        yield p[i : i + 1], t[i : i + 1]
+    yield p[:1], np.zeros((1, 3))
+
+
+@of("row_loss")
+def _(rng: Rng) -> Iterator[Case]:
+    for name in ROW_LOSSES:
+        attrs = {"function": name}
+        for shape, weighted in loss_shapes(rng):
+            inputs = [*row_inputs(rng, name, shape), optional_weights(rng, weighted)]
+            yield Case("row_loss", inputs, attrs, terms=inputs[0].size, magnitude=row_loss_size)
+        for p, t in special_rows():
+            yield Case("row_loss", [p, t, None], attrs, own_type=True)
+
+
+def row_loss_size(p: Any, t: Any, weight: Any) -> Any:
+    rows = np.abs(p).reshape(-1, p.shape[-1]).sum(-1) + np.abs(t).reshape(-1, p.shape[-1]).sum(-1)
+    weight = np.ones(len(p)) if weight is None else weight
+    each = np.repeat(weight.ravel(), len(rows) // weight.size)
+    return np.array([(each * (1 + rows)).sum(), weight.sum() * len(rows) // weight.size])
+
+
+@of("row_loss_backward")
+def _(rng: Rng) -> Iterator[Case]:
+    for name in ROW_LOSSES:
+        attrs = {"function": name}
+        for shape, weighted in loss_shapes(rng):
+            inputs = [*row_inputs(rng, name, shape), optional_weights(rng, weighted)]
+            inputs.append(rng.uniform(0.1, 2, 1))
+            yield Case("row_loss_backward", inputs, attrs, terms=shape[-1])
+        for p, t in special_rows():
+            yield Case("row_loss_backward", [p, t, None, np.ones(1)], attrs, own_type=True)
 
 
 def class_targets(rng: Rng, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
@@ -809,6 +871,45 @@ def _(rng: Rng) -> Iterator[Case]:
         yield Case("loss_scale", [rng.choice([0.0, 1.0], (rows, 3))], attrs)
     yield Case("loss_scale", [np.zeros(5)], {"factor": 0.5})  # all masked: no division by 0
     yield Case("loss_scale", [rng.choice([0.0, 1.0], (3, 1030))], {"factor": 0.5})
+
+
+@of("batch_weights")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows in SIZES:
+        x = normal(rng, rows, 2)
+        for function in ("sum", "mean"):
+            for weight in (None, weights(rng, rows), weights(rng, rows, 3), np.zeros(rows)):
+                yield Case("batch_weights", [x, weight], {"function": function}, add=False)
+
+
+@of("keep_labels")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows in SIZES:
+        for shape in ((rows,), (rows, 3)):
+            for ignored in (-1, 0, 255):
+                t = rng.choice(np.array([0, 1, 2, ignored], np.int32), shape)
+                yield Case("keep_labels", [t], {"ignored": ignored}, add=False)
+
+
+@of("one_hot")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows in SIZES:
+        for shape in ((rows,), (rows, 3)):
+            t = rng.integers(-1, 6, shape).astype(np.int32)
+            yield Case("one_hot", [t], {"classes": 5})
+
+
+@of("real_labels")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows in SIZES:
+        yield Case("real_labels", [labels(rng, 9, rows) - np.int32(3)])
+        yield Case("real_labels", [labels(rng, 9, rows, 2)])
+
+
+@of("whole_labels")
+def _(rng: Rng) -> Iterator[Case]:
+    for rows in SIZES:
+        yield Case("whole_labels", [integers(rng, rows) + 0.25], add=False)
 
 
 @of("count")

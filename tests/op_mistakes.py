@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.ops import ACTIVATIONS, registry
+from fastnn.ops import ACTIVATIONS, LOSSES, registry
 
 MISTAKES: dict[str, tuple[str, Callable[..., Any]]] = {}
 
@@ -259,11 +259,6 @@ def equal_ids_not_added(x, ids, shape):
     return y
 
 
-@mistake_in("one_hot")
-def ids_out_of_range_taken_from_the_other_end(ids, classes):
-    return right("one_hot", ids % classes, classes=classes)
-
-
 @mistake_in("assign")
 def rest_of_the_state_cleared(state, x):
     return np.concatenate([x, np.zeros_like(state[len(x) :])])
@@ -273,30 +268,53 @@ def rest_of_the_state_cleared(state, x):
 
 
 @mistake_in("elementwise_loss")
-def weights_ignored(p, t, weight, function):
-    return right("elementwise_loss", p, t, None, function=function)
+def weights_ignored(p, t, weight, **attrs):
+    return right("elementwise_loss", p, t, None, **attrs)
 
 
 @mistake_in("elementwise_loss")
-def weight_of_another_row(p, t, weight, function):
+def weight_of_another_row(p, t, weight, **attrs):
     weight = None if weight is None else np.roll(weight, 1)
-    return right("elementwise_loss", p, t, weight, function=function)
+    return right("elementwise_loss", p, t, weight, **attrs)
 
 
 @mistake_in("elementwise_loss_backward")
-def gradient_swapped(p, t, weight, scale, function):
-    return right("elementwise_loss_backward", t, p, weight, scale, function=function)
+def gradient_swapped(p, t, weight, scale, **attrs):
+    return right("elementwise_loss_backward", t, p, weight, scale, **attrs)
 
 
 @mistake_in("elementwise_loss_backward")
-def factor_2_missing(p, t, weight, scale, function):
-    dp = right("elementwise_loss_backward", p, t, weight, scale, function=function)
-    return dp / 2 if function == "squared_error" else dp
+def factor_2_missing(p, t, weight, scale, **attrs):
+    dp = right("elementwise_loss_backward", p, t, weight, scale, **attrs)
+    return dp / 2 if attrs["function"] == "squared_error" else dp
 
 
 @mistake_in("elementwise_loss_backward")
-def scale_left_out(p, t, weight, scale, function):
-    return right("elementwise_loss_backward", p, t, weight, np.ones(1), function=function)
+def scale_left_out(p, t, weight, scale, **attrs):
+    return right("elementwise_loss_backward", p, t, weight, np.ones(1), **attrs)
+
+
+@mistake_in("elementwise_loss")
+def parameters_of_keras_only(p, t, weight, function, parameters):
+    return right("elementwise_loss", p, t, weight, function=function,
+                 parameters=LOSSES[function].parameters)  # fmt: skip
+
+
+@mistake_in("row_loss")
+def row_weights_ignored(p, t, weight, function):
+    return right("row_loss", p, t, None, function=function)
+
+
+@mistake_in("row_loss")
+def not_negated(p, t, weight, function):
+    made = right("row_loss", p, t, weight, function=function)
+    return np.abs(made) if function == "cosine_similarity" else made
+
+
+@mistake_in("row_loss_backward")
+def all_wrong_predictions_pushed(p, t, weight, scale, function):
+    dp = right("row_loss_backward", p, t, weight, scale, function=function)
+    return dp + (dp > 0) if function == "categorical_hinge" else dp + 0
 
 
 @mistake_in("softmax_crossentropy")

@@ -17,7 +17,7 @@ from fastnn.engine import build as compiler
 from fastnn.engine.backward import differentiate
 from fastnn.engine.build import Program, Section, build
 from fastnn.model import Store
-from fastnn.ops import ACTIVATIONS, LOSSES, Graph, Op, Tensor, Variable, emit, registry
+from fastnn.ops import ACTIVATIONS, LOSSES, ROW_LOSSES, Graph, Op, Tensor, Variable, emit, registry
 from fastnn.ops.elementary import BINARY, REDUCTIONS, UNARY
 
 EXECUTORS = {"reference": ReferenceExecutor}
@@ -274,17 +274,41 @@ def weighings(rng, rows):
         yield shape, [fixed(values)]
 
 
+PROBABLE = ("binary_crossentropy", "binary_focal", "categorical_focal", "kl_divergence")
+POSITIVE = ("poisson", "squared_logarithmic_error", "percentage_error")
+
+
 @rule("elementwise_loss")
 def _(rng, rows):
     for shape, weight in weighings(rng, rows):
         for name in LOSSES:
             p, t = away(rng, *shape), rng.choice([0.0, 1.0, 0.3], shape)
-            if name == "binary_crossentropy":
+            if name in PROBABLE:
                 p = rng.uniform(0.1, 0.9, shape)
-            if name == "absolute_error":
-                t = p + away(rng, *shape)
-            make = loss("elementwise_loss", function=name)
-            yield (name, shape, len(weight)), make, [batch(p), fixed(t), *weight]
+            if name in POSITIVE:
+                p, t = rng.uniform(0.5, 2, shape), rng.uniform(0.5, 2, shape)
+            if name in ("absolute_error", "huber", "percentage_error"):
+                t = p + np.where(rng.random(shape) < 0.5, 1, -1) * rng.uniform(0.1, 0.8, shape)
+            if "hinge" in name:  # 1 - t p is at least 0.1 from 0
+                t = rng.choice([0.0, 1.0, -1.0], shape)
+                p = np.where(np.abs(np.abs(p) - 1) < 0.1, 0.5, p)
+            usual = LOSSES[name].parameters
+            for parameters in {usual, (0.5, 0.7, 0.2)[: len(usual)]}:
+                make = loss("elementwise_loss", function=name, parameters=parameters)
+                yield (name, shape, len(weight)), make, [batch(p), fixed(t), *weight]
+
+
+@rule("row_loss")
+def _(rng, rows):
+    for shape, weight in weighings(rng, rows):
+        for name in ROW_LOSSES:
+            p, t = away(rng, *shape), away(rng, *shape)
+            if name == "categorical_hinge":  # no two predictions are close, all margins are wide
+                steps = np.linspace(0.1, 0.9, shape[-1])
+                p = rng.permuted(np.tile(steps, (*shape[:-1], 1)), axis=-1)
+                t = np.eye(shape[-1])[labels(rng, shape[-1], *shape[:-1])]
+            given = [batch(p), fixed(t), *weight]
+            yield (name, shape, len(weight)), loss("row_loss", function=name), given
 
 
 def class_targets(rng, shape):

@@ -1,6 +1,7 @@
 """Callbacks that write files, or are made of functions; the history drawn; stopping at NaN."""
 
 import csv
+import errno
 import json
 import os
 import sys
@@ -251,6 +252,26 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error_before_training(tmp_pat
     assert_same(model.get_weights(), before)
 
 
+def test_a_full_disk_keeps_the_older_file_and_reaches_the_caller(tmp_path, monkeypatch):
+    def full(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "m.fastnn"
+    model = mlp("adam")
+    model.fit(X, Y, callbacks=[ModelCheckpoint(path)], verbose=0)
+    saved = model.get_weights()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="ModelCheckpoint: filepath .*No space left") as caught:
+        model.fit(X, Y, epochs=3, callbacks=[ModelCheckpoint(path)], verbose=0)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert model.history.epoch == [0]
+    monkeypatch.undo()
+    assert_same(load_model(path).get_weights(), saved)
+    model.fit(X, Y, callbacks=[ModelCheckpoint(path)], verbose=0)
+    assert_same(load_model(path).get_weights(), model.get_weights())
+    assert os.listdir(tmp_path) == ["m.fastnn"]
+
+
 def test_a_name_that_cannot_be_filled_in(tmp_path):
     watch = ModelCheckpoint(tmp_path / "{epoch}-{val_acc:.2f}.fastnn")
     expected = "cannot be filled in .KeyError: 'val_acc'.; what there is: loss, epoch"
@@ -304,6 +325,14 @@ def test_an_error_at_nan(backend):
     with np.errstate(all="ignore"), pytest.raises(RuntimeError, match=expected):
         model.fit(X, Y[:, :1], batch_size=1, callbacks=[TerminateOnNaN(True), watch], verbose=0)
     assert ends == []
+
+
+def test_a_function_that_is_called_at_nan(backend):
+    seen = []
+    watch = LambdaCallback(on_nan=lambda batch, logs: seen.append(batch))
+    with np.errstate(all="ignore"):
+        diverging().fit(X, Y[:, :1], batch_size=1, callbacks=[watch], verbose=0)
+    assert len(seen) == 1
 
 
 def test_a_training_without_nan_is_not_disturbed(backend):

@@ -9,6 +9,7 @@ from api_tools import CLOSE
 
 from fastnn import Sequential, backends, optimizers, utils
 from fastnn.backends import Job
+from fastnn.heads import Kind
 from fastnn.layers import Dense, Dropout
 from fastnn.ops.contract import registry
 
@@ -37,7 +38,7 @@ def network(dtype, every=1):
 
 def machine(model, name, capacity):
     """An executor of its own for a model, with room for `capacity` rows."""
-    made, _ = model._executor("train", capacity, (True,))
+    made, _ = model._executor("train", capacity, (Kind(True),))
     assert made.plan.chunks
     executor = backends.get(name)(made.plan, model.store.block)
     executor.control["seed"] = 7
@@ -87,7 +88,7 @@ def test_dropout_does_not_depend_on_the_chunks(name):
     x, y = np.ones((9, 64), np.float32), np.zeros((9, 1), np.float32)
     found = []
     for capacity in (9, 4, 1):
-        made, _ = model._executor("train", capacity, (False,))
+        made, _ = model._executor("train", capacity, (Kind(),))
         executor = backends.get(name)(made.plan, model.store.block)
         executor.control["seed"] = 5
         executor.gradients([x, y])
@@ -102,7 +103,7 @@ def test_dropout_does_not_depend_on_the_chunks(name):
 def test_an_op_that_must_see_the_whole_batch_is_never_cut(name, monkeypatch):
     monkeypatch.setattr(registry()["dropout"], "whole_batch", True, raising=False)
     model = network("float32")
-    made, _ = model._executor("train", 4, (False,))
+    made, _ = model._executor("train", 4, (Kind(),))
     assert not made.plan.chunks
     executor = backends.get(name)(made.plan, model.store.block)
     with pytest.raises(ValueError, match="9 rows in a batch, the plan has room for 4"):

@@ -17,6 +17,7 @@ from fastnn.backends.base import Job
 from fastnn.engine.backward import gradient_of
 from fastnn.engine.build import Program, Section, build
 from fastnn.engine.memory import zeros
+from fastnn.heads import Kind
 from fastnn.layers import Dense, Dropout, Layer
 from fastnn.model import Store
 from fastnn.ops.contract import Graph, Op, emit
@@ -279,7 +280,7 @@ def gan_program(made):
 
     def judge(x, label):
         logit = discriminate(x)
-        target = ops.affine(logit, 0.0, label)
+        target = ops.affine(ops.slice_(real, [None, (0, 1)]), 0.0, label)
         return emit(
             "elementwise_loss", logit, target, None, function="binary_crossentropy_logits"
         ), emit("loss_scale", None, factor=1.0)
@@ -481,7 +482,7 @@ def machine_for(backend, seed):
         ]
     )
     model.compile("adam", loss="sparse_categorical_crossentropy", backend=backend)
-    executor, _ = model._executor("train", 10, (False,))
+    executor, _ = model._executor("train", 10, (Kind(),))
     executor.control["rate"] = 0.01
     return model, executor
 

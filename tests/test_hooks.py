@@ -6,6 +6,7 @@ from api_tools import WEIGHT, X, Y, mlp
 
 from fastnn import Sequential, backends, callbacks, optimizers
 from fastnn.backends import Job
+from fastnn.heads import Kind
 from fastnn.layers import Dense
 
 HOOKS = [
@@ -118,7 +119,7 @@ def test_rates_are_those_of_the_next_call(name):
 
     model = Sequential([Dense(1, use_bias=False, kernel_initializer="zeros", input_shape=(1,))])
     model.compile("sgd", "mae", backend="reference")
-    made, _ = model._executor("train", 1, (False,))
+    made, _ = model._executor("train", 1, (Kind(),))
     executor = backends.get(name)(made.plan, model.store.block)
     ones = np.ones((6, 1), np.float32)
     job = Job([ones, ones * -1e6], 6, 1, 2, False, np.zeros((2, executor.plan.accumulator_count)))

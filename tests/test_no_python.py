@@ -12,6 +12,7 @@ import pytest
 
 from fastnn import Sequential, losses, utils
 from fastnn.backends import Job
+from fastnn.heads import Kind
 from fastnn.layers import Dense, Dropout
 
 pytest.importorskip(
@@ -36,7 +37,7 @@ def executor(backend="native", optimizer="adam", mode="train", capacity=1):
     )
     loss = losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"], backend=backend)
-    return model._executor(mode, capacity, () if mode == "predict" else (False,))[0]
+    return model._executor(mode, capacity, () if mode == "predict" else (Kind(),))[0]
 
 
 def job(made, rows, epochs):

@@ -12,25 +12,26 @@ from op_runner import DTYPES, check_all, executors
 from fastnn.backends.reference import ReferenceExecutor
 from fastnn.engine.build import Program, Section, build
 from fastnn.model import Store
-from fastnn.ops import ACTIVATIONS, LOSSES, Graph, Tensor, registry, reshape, unary
+from fastnn.ops import ACTIVATIONS, LOSSES, ROW_LOSSES, Graph, Tensor, registry, reshape, unary
 from fastnn.ops.elementary import BINARY, REDUCTIONS, UNARY
 
 EXECUTORS = executors()
 NATIVE = {name: cls for name, cls in EXECUTORS.items() if name != "reference"}
 
 ELEMENTARY = """
-    affine assign binary binary_number broadcast concatenate copy gather matmul one_hot reduce
+    affine assign binary binary_number broadcast concatenate copy gather matmul reduce
     reshape scatter_add slice take_rows transpose unary unslice weighted_sum weighted_sum_backward
     where
 """.split()
 FUSED = """
-    accumulate activation activation_backward adam binary_accuracy categorical_accuracy clear
+    accumulate activation activation_backward adam batch_norm batch_norm_backward
+    batch_norm_inference batch_weights binary_accuracy categorical_accuracy clear
     confusion_matrix count crossentropy crossentropy_backward dropout elementwise_loss
-    elementwise_loss_backward linear linear_dw linear_dx log_softmax
-    log_softmax_backward loss_scale momentum rmsprop sgd softmax softmax_backward
-    softmax_crossentropy softmax_crossentropy_backward
-    batch_norm batch_norm_backward batch_norm_inference layer_norm layer_norm_backward noise
-    l1_l2_gradient l1_l2_penalty value_penalty value_penalty_gradient
+    elementwise_loss_backward keep_labels l1_l2_gradient l1_l2_penalty layer_norm
+    layer_norm_backward linear linear_dw linear_dx log_softmax log_softmax_backward loss_scale
+    momentum noise one_hot real_labels rmsprop row_loss row_loss_backward sgd softmax
+    softmax_backward softmax_crossentropy softmax_crossentropy_backward value_penalty
+    value_penalty_gradient whole_labels
 """.split()
 
 VIEWS = {"reshape"}  # the same bytes under another shape: no step, so no kernel
@@ -81,8 +82,11 @@ def test_the_lists_of_functions_are_closed():
     ).split()
     assert sorted(REDUCTIONS) == "max mean sum".split()
     assert sorted(LOSSES) == (
-        "absolute_error binary_crossentropy binary_crossentropy_logits squared_error".split()
+        "absolute_error binary_crossentropy binary_crossentropy_logits binary_focal "
+        "categorical_focal hinge huber kl_divergence log_cosh percentage_error poisson "
+        "squared_error squared_hinge squared_logarithmic_error".split()
     )
+    assert sorted(ROW_LOSSES) == "categorical_hinge cosine_similarity root_squared_error".split()
 
 
 @pytest.mark.parametrize(
@@ -98,6 +102,8 @@ def test_the_lists_of_functions_are_closed():
         ("reduce", "function", REDUCTIONS),
         ("elementwise_loss", "function", LOSSES),
         ("elementwise_loss_backward", "function", LOSSES),
+        ("row_loss", "function", ROW_LOSSES),
+        ("row_loss_backward", "function", ROW_LOSSES),
     ],
 )
 def test_every_function_of_an_op_has_cases(op, attribute, functions):
@@ -120,7 +126,7 @@ def test_optional_inputs_are_present_and_absent():
 def test_native_functions_are_those_of_the_definitions(executor):
     functions = NATIVE[executor].kernels.functions()
     expected = {"activation": ACTIVATIONS, "unary": UNARY, "binary": BINARY,
-                "reduce": REDUCTIONS, "loss": LOSSES}  # fmt: skip
+                "reduce": REDUCTIONS, "loss": LOSSES, "row_loss": ROW_LOSSES}  # fmt: skip
     assert {kind: sorted(names) for kind, names in functions.items()} == {
         kind: sorted(names) for kind, names in expected.items()
     }

@@ -352,6 +352,18 @@ def test_types_and_shapes():
     assert graph.nodes == []
 
 
+@on_all_executors
+def test_ids_become_real_numbers(executor):
+    ids = np.array([[3, -1], [0, 7]], np.int32)
+    made = run_on(executor, lambda t: ops.cast(t, "float32") / 2, [ids])
+    np.testing.assert_array_equal(made, ids / 2)
+
+
+@on_all_executors
+def test_the_gradient_of_a_power_of_0_is_0(executor):
+    check_gradients(lambda x: x**0 + x**3 + x**2, [batch(np.array([[0.0, -1.5]]))], executor)
+
+
 def test_variables_are_values_until_a_model_is_traced():
     layer = Dense(2, input_shape=(3,))
     Sequential([layer])

@@ -18,6 +18,7 @@ from fastnn.backends import Job
 from fastnn.engine.build import Program, Section, build
 from fastnn.engine.memory import zeros
 from fastnn.engine.plan import Buffer, Group, PlanError
+from fastnn.heads import Kind
 from fastnn.layers import Activation, Dense, Dropout, Flatten, Rescaling
 from fastnn.model import Store
 from fastnn.ops.contract import Graph, emit
@@ -82,7 +83,7 @@ CASES = [hello, digits, digits_predict, frozen, gelu, gelu_predict, two_outputs]
 
 def plan_of(case):
     model, mode, capacity = case()
-    return model._executor(mode, capacity, (False,) * len(model.outputs))[0].plan
+    return model._executor(mode, capacity, (Kind(),) * len(model.outputs))[0].plan
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)

@@ -3,8 +3,9 @@
 `base.py` holds the hooks; the other files one idea each.
 """
 
+from fastnn.callbacks.backup import BackupAndRestore
 from fastnn.callbacks.base import Callback, LambdaCallback, overrides
-from fastnn.callbacks.checkpoints import BackupAndRestore, ModelCheckpoint
+from fastnn.callbacks.checkpoints import ModelCheckpoint
 from fastnn.callbacks.csv_log import CSVLogger
 from fastnn.callbacks.gradients import GradientMonitor
 from fastnn.callbacks.history import History

@@ -171,6 +171,7 @@ on_train_batch_end, **kwargs : callable, optional
                 raise TypeError(f"LambdaCallback: {name} must be a function, got {function!r}")
             if function is not None:
                 setattr(self, name, function)
+        self.stop_on_nan = given.get("on_nan") is not None
 
 
 @contextlib.contextmanager

@@ -21,7 +21,8 @@ class Head:
     """One output of a compiled model: its loss and metrics.
 
     `weighted` tells whether the data has sample weights for it; `metrics` are reported without
-    them, `weighted_metrics` with them, as in Keras.
+    them, `weighted_metrics` with them, as in Keras. `y_true` is the shape of the targets where they
+    have one of their own. Without a loss, only the metrics see them.
     """
 
     name: str
@@ -30,6 +31,18 @@ class Head:
     metrics: list[Any] = field(default_factory=list)
     weighted_metrics: list[Any] = field(default_factory=list)
     weighted: bool = False
+    y_true: Shape | None = None
+
+    @property
+    def reader(self) -> Any:
+        """The loss, or else the first metric: what decides how y_true is read. None: nobody."""
+        readers = (self.loss, *self.metrics, *self.weighted_metrics)
+        return next((r for r in readers if r is not None), None)
+
+    @property
+    def target(self) -> str:
+        """How y_true is read: "like" the output, as "labels", in "any" shape; "" for not at all."""
+        return "" if self.reader is None else self.reader.target
 
 
 @dataclass
@@ -45,6 +58,7 @@ class Sum:
     owner: Any = None
     shape: Shape = ()
     elements: int = 1
+    mask: Tensor | None = None  # what the mean of a loss is over, if not over all rows
 
 
 def losses_among(sums: Sequence[Sum]) -> list[int]:
@@ -92,9 +106,7 @@ def trace(
         for head, y_pred in zip(heads, outputs, strict=True):
             _add_head(program, sums, head, y_pred)
         if mode == "train":
-            section.losses = [
-                (s.tensor, _scale(s, outputs, heads)) for s in sums if s.kind == "loss"
-            ]
+            section.losses = [(s.tensor, _scale(s)) for s in sums if s.kind == "loss"]
         for variable in model.trainable_variables:
             if variable.regularizer is not None:
                 penalty = variable.regularizer.penalty(variable, inputs[0])
@@ -113,47 +125,97 @@ def trace(
 
 def _add_head(program: Program, sums: list[Sum], head: Head, y_pred: Tensor) -> None:
     """Feeds, loss and metrics of one output."""
-    head.loss.check(y_pred)
-    labels = head.loss.target == "labels"
-    shape = y_pred.shape[:-1] if labels else y_pred.shape
-    y_true = Tensor(shape, "int32" if labels else "real", f"{head.name}/target", "feed")
+    if not head.target:
+        return
+    shape, dtype = y_pred.shape, "real"
+    if head.target == "labels":
+        shape, dtype = y_pred.shape[:-1], "int32"
+    elif head.target == "any" and head.y_true is not None:
+        shape = head.y_true
+    y_true = Tensor(shape, dtype, f"{head.name}/target", "feed")
     program.feeds.append(y_true)
     weight = None
     if head.weighted:
         weight = Tensor((None,), "real", f"{head.name}/weight", "feed")
         program.feeds.append(weight)
-    if y_pred.mask is not None:
-        weight = y_pred.mask if weight is None else ops.multiply(y_pred.mask, weight)
     Graph.current().scope = head.name
-    rows = emit("count", y_pred, y_pred.mask)
-    sums.append(Sum("rows", rows, head))
-    total = head.loss.sums(y_true, y_pred, weight)
-    total.name = f"{head.name}/loss"
-    positions = 1 if y_pred.mask is None else at_rows(count(y_pred.mask.shape), 1)
-    elements = head.loss.elements(y_pred) // positions
-    sums.append(Sum("loss", total, head, head.loss, y_pred.shape, elements))
+    mask = y_pred.mask
+    if head.loss is not None:
+        mask = _add_loss(sums, head, y_true, y_pred, weight)
+    weight = _both(mask, weight)
     for metric, used in [
         *((m, y_pred.mask) for m in head.metrics),
         *((m, weight) for m in head.weighted_metrics),
     ]:
-        if metric.target != head.loss.target:
-            raise ValueError(
-                f"metric {metric.name!r} and loss {head.loss.name!r} read y_true differently: "
-                "one as class indices, the other not; choose their sparse or one-hot forms alike"
-            )
-        total = metric.sums(y_true, y_pred, used)
+        chosen = metric.resolve(head.loss, y_true.shape, y_pred.shape)
+        seen = _as_read(y_true, y_pred, chosen)
+        total = chosen.sums(seen, y_pred, used)
         total.name = f"{head.name}/{metric.name}"
-        sums.append(Sum("metric", total, head, metric, _after(y_pred, used)))
+        sums.append(Sum("metric", total, head, chosen, _after(y_pred, used)))
     Graph.current().scope = ""
 
 
-def _scale(entry: Sum, outputs: Sequence[Tensor], heads: Sequence[Head]) -> Tensor:
+def _add_loss(
+    sums: list[Sum], head: Head, y_true: Tensor, y_pred: Tensor, weight: Tensor | None
+) -> Tensor | None:
+    """The loss of one output, and the rows that it is a mean over; returns the mask of both."""
+    loss, mask = head.loss, y_pred.mask
+    loss.check(y_pred)
+    if loss.ignore_class is not None:
+        kept, y_true = emit("keep_labels", y_true, ignored=loss.ignore_class)
+        mask = _both(mask, kept)
+    weight = _both(mask, weight)
+    over = mask
+    if loss.reduction in ("sum", "mean_with_sample_weight"):
+        function = "sum" if loss.reduction == "sum" else "mean"
+        weight = emit("batch_weights", y_true, weight, function=function)
+        over = None
+    rows = emit("count", y_pred, over)
+    sums.append(Sum("rows", rows, head))
+    total, elements = loss.emitted(y_true, y_pred, weight)
+    total.name = f"{head.name}/loss"
+    if loss.reduction != "sum" and weight is not None and weight.rank > 1:
+        elements //= at_rows(count(weight.shape), 1)
+    sums.append(Sum("loss", total, head, loss, y_pred.shape, elements, over))
+    return mask
+
+
+def _both(mask: Tensor | None, weight: Tensor | None) -> Tensor | None:
+    """The product of a mask and weights; either can be absent, and have fewer axes."""
+    if mask is None or weight is None:
+        return weight if mask is None else mask
+    if weight.rank < mask.rank:
+        weight = ops.reshape(weight, (*weight.shape, *(1,) * (mask.rank - weight.rank)))
+    return ops.multiply(mask, weight)
+
+
+def _as_read(y_true: Tensor, y_pred: Tensor, metric: Any) -> Tensor:
+    """The targets in the form that a metric reads: rows like the output, or class indices."""
+    if y_true.dtype == "int32":
+        if metric.target == "like" and not metric.either:
+            return emit("one_hot", y_true, classes=y_pred.shape[-1])
+        return emit("real_labels", y_true) if metric.target == "any" else y_true
+    if y_true.shape == y_pred.shape or metric.target == "any":
+        return y_true
+    size = at_rows(count(y_true.shape), 1)
+    if size == at_rows(count(y_pred.shape), 1):
+        return ops.reshape(y_true, y_pred.shape)
+    if (metric.target == "labels" or metric.either) and size == at_rows(
+        count(y_pred.shape[:-1]), 1
+    ):
+        return emit("whole_labels", ops.reshape(y_true, y_pred.shape[:-1]))
+    raise ValueError(
+        f"metric {metric.name!r} cannot compare y_true of shape {y_true.shape} with the output, "
+        f"which has shape {y_pred.shape}; write the metric as a function of (y_true, y_pred)"
+    )
+
+
+def _scale(entry: Sum) -> Tensor:
     """The normaliser of a loss's gradient."""
     head = entry.head
     assert head is not None
-    mask = outputs[list(heads).index(head)].mask
     Graph.current().scope = head.name
-    scale = emit("loss_scale", mask, factor=head.factor / entry.elements)
+    scale = emit("loss_scale", entry.mask, factor=head.factor / entry.elements)
     Graph.current().scope = ""
     return scale
 

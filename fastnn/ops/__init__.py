@@ -94,7 +94,7 @@ from fastnn.ops.api import (
 from fastnn.ops.contract import Graph, Node, Op, emit, register, registry
 from fastnn.ops.dense import linear
 from fastnn.ops.elementary import affine, binary, binary_number, reduce, unary
-from fastnn.ops.losses import LOSSES
+from fastnn.ops.loss_formulas import LOSSES, ROW_LOSSES
 from fastnn.ops.moving import (
     assign,
     broadcast_to,
@@ -110,6 +110,7 @@ from fastnn.ops.tensor import Rows, Span, Tensor, Variable
 
 __all__ = [
     "ACTIVATIONS",
+    "ROW_LOSSES",
     "Graph",
     "LOSSES",
     "Node",

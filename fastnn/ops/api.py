@@ -671,23 +671,30 @@ def one_hot(x: Any, num_classes: int, axis: int = -1) -> Any:
     if axis not in (-1, len(shape(x))):
         raise ValueError(f"one_hot: the new axis can only be the last one, got axis={axis}")
     if is_symbolic(x):
+        if x.dtype == "real":
+            raise TypeError(f"one_hot: {x!r} holds real numbers, expected whole ones")
         return emit("one_hot", x, classes=int(num_classes))
     ids = np.asarray(_value(x))
     return (ids[..., None] == np.arange(num_classes)).astype(np.float64)
 
 
 def cast(x: Any, dtype: str) -> Any:
-    """x in another type. Symbolic tensors have one real type, their model's: they stay as they are.
+    """x in another type.
+
+    Inside a model there is one real type, the model's: real numbers stay as they are, whole ones
+    become real.
 
     Raises
     ------
     ValueError
-        A symbolic tensor is to become no real numbers, or holds none.
+        A symbolic tensor of real numbers is to become whole ones.
     """
     name = np.dtype(dtype)
     if not is_symbolic(x):
         return np.asarray(_value(x)).astype(name)
-    if name.kind != "f" or x.dtype != "real":
+    if name.kind == "f":
+        return x if x.dtype == "real" else emit("real_labels", x)
+    if x.dtype != name.name:
         raise ValueError(f"cast: {x!r} ({x.dtype}) cannot become {dtype} inside a model")
     return x
 

@@ -238,7 +238,7 @@ class BinaryNumber(Op):
         elif function == "power":
             if first:
                 dx = affine(multiply(dy, y), math.log(value) if value > 0 else 0.0)
-            else:
+            elif value:
                 dx = affine(multiply(dy, binary_number("power", x, value - 1)), value)
         return [dx]
 

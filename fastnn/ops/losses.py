@@ -5,85 +5,19 @@ sum of the weights; with no weights every row weighs 1. A row's loss is the SUM 
 Its gradient is multiplied by `scale`, which the op `loss_scale` writes once per batch:
 loss weight / (rows of the whole batch x elements of a row), Keras' "sum_over_batch_size".
 
-An elementwise loss is one block here (formula and derivative in the prediction p and the target
-t), one line in `backends/native/losses.h`, and its public class in `fastnn.losses`.
+The formulas of elementwise losses and of losses of rows are in loss_formulas.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fastnn.ops.activations import rows_and_width, sigmoid
+from fastnn.ops.activations import rows_and_width
 from fastnn.ops.contract import Node, Op, Spec, emit, register
+from fastnn.ops.loss_formulas import LOSSES, PARAMETERS, ROW_LOSSES, clipped, inside
 from fastnn.ops.tensor import Size, Tensor, at_rows, count
-
-EPSILON = 1e-7  # probabilities are clipped to [EPSILON, 1 - EPSILON], as Keras does
-
-
-@dataclass(frozen=True)
-class ElementwiseLoss:
-    """A loss that is a sum of f(p, t) over elements."""
-
-    name: str
-    formula: Callable[[Any, Any], Any]
-    derivative: Callable[[Any, Any], Any]
-
-
-LOSSES: dict[str, ElementwiseLoss] = {}
-
-
-def elementwise(derivative: Callable[[Any, Any], Any]) -> Callable[[Any], Any]:
-    """Register the decorated formula as the elementwise loss of that name."""
-
-    def add(formula: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        LOSSES[formula.__name__] = ElementwiseLoss(formula.__name__, formula, derivative)
-        return formula
-
-    return add
-
-
-@elementwise(derivative=lambda p, t: 2 * (p - t))
-def squared_error(p: Any, t: Any) -> Any:
-    """(p - t)^2."""
-    return np.square(p - t)
-
-
-@elementwise(derivative=lambda p, t: np.sign(p - t))
-def absolute_error(p: Any, t: Any) -> Any:
-    """|p - t|."""
-    return np.abs(p - t)
-
-
-def _clipped(p: Any) -> Any:
-    return np.clip(p, p.dtype.type(EPSILON), p.dtype.type(1) - p.dtype.type(EPSILON))
-
-
-def _inside(p: Any) -> Any:
-    """Where p is not clipped. A NaN is not: it stays alive in the gradient."""
-    return ~((p < p.dtype.type(EPSILON)) | (p > p.dtype.type(1) - p.dtype.type(EPSILON)))
-
-
-def _bce_derivative(p: Any, t: Any) -> Any:
-    q = _clipped(p)
-    return np.where(_inside(p), (q - t) / (q * (1 - q)), 0)
-
-
-@elementwise(derivative=_bce_derivative)
-def binary_crossentropy(p: Any, t: Any) -> Any:
-    """-t log p - (1 - t) log(1 - p), p clipped."""
-    p = _clipped(p)
-    return -t * np.log(p) - (1 - t) * np.log(1 - p)
-
-
-@elementwise(derivative=lambda z, t: sigmoid(z) - t)
-def binary_crossentropy_logits(z: Any, t: Any) -> Any:
-    """The same with p = sigmoid(z): max(z, 0) - z t + log(1 + exp(-|z|))."""
-    return np.maximum(z, 0) - z * t + np.log1p(np.exp(-np.abs(z)))
-
 
 # --- what every loss op shares -------------------------------------------------------------------
 
@@ -127,6 +61,18 @@ class Accumulating(Op):
         return (rows, width) if function is None else (rows, width, function)
 
 
+def only_predictions(node: Node, wants: list[bool]) -> None:
+    """Refuse a gradient of a target or a weight: there is none, and 0 would be wrong in silence."""
+    for name, tensor, wanted in zip(node.op.inputs[1:], node.inputs[1:], wants[1:], strict=True):
+        if wanted:
+            what = "target" if name == "t" else "weight"
+            raise ValueError(
+                f"the {what} {tensor!r} of {node.op.name} depends on trained parameters, but a "
+                f"loss has no gradient of its {what}; write the loss as a function of "
+                "(y_true, y_pred) from fastnn.ops, or stop the gradient there"
+            )
+
+
 class LossOp(Accumulating):
     """Base of the losses; `gradient` names the op that gives dp."""
 
@@ -134,6 +80,7 @@ class LossOp(Accumulating):
 
     def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
         p, t, weight = node.inputs
+        only_predictions(node, wants)
         dp = emit(self.gradient, p, t, weight, grads[0], **node.attrs)
         return [dp, None, None]
 
@@ -153,27 +100,37 @@ def _weighed_rows(p: Tensor, weight: Tensor | None) -> tuple[Size, int]:
     return count(p.shape[:lead]), at_rows(count(p.shape[lead:]), 1)
 
 
+class _Parameters(Op):
+    """The parameters of an elementwise loss travel as constants."""
+
+    def constants(self, node: Node) -> tuple[float, ...]:
+        given = tuple(node.attrs.get("parameters", ()))
+        return (*given, *(0.0,) * (PARAMETERS - len(given)))
+
+
 @register
-class ElementwiseLossOp(LossOp):
-    """Sum over the elements of a row of f(p, t), f one of `LOSSES`."""
+class ElementwiseLossOp(_Parameters, LossOp):
+    """Sum over the elements of a row of f(p, t, *parameters), f one of `LOSSES`."""
 
     name = "elementwise_loss"
     gradient = "elementwise_loss_backward"
 
-    def define(self, p: Any, t: Any, weight: Any, *, function: str) -> Any:
+    def define(self, p: Any, t: Any, weight: Any, *, function: str, parameters: Any = ()) -> Any:
         lead = p.shape[:1] if weight is None else weight.shape
-        loss = LOSSES[function].formula(p, t.reshape(p.shape)).astype(np.float64)
+        loss = LOSSES[function].formula(p, t.reshape(p.shape), *parameters).astype(np.float64)
         return sums_of(loss.reshape(*lead, -1).sum(axis=-1).reshape(-1), weight)
 
 
 @register
-class ElementwiseLossBackward(LossGradient):
-    """dp = f'(p, t) weight scale."""
+class ElementwiseLossBackward(_Parameters, LossGradient):
+    """dp = f'(p, t, *parameters) weight scale."""
 
     name = "elementwise_loss_backward"
 
-    def define(self, p: Any, t: Any, weight: Any, scale: Any, *, function: str) -> Any:
-        slope = LOSSES[function].derivative(p, t.reshape(p.shape))
+    def define(
+        self, p: Any, t: Any, weight: Any, scale: Any, *, function: str, parameters: Any = ()
+    ) -> Any:
+        slope = LOSSES[function].derivative(p, t.reshape(p.shape), *parameters)
         rows = p.shape[0] if weight is None else weight.size
         factor = _per_row(weight, scale, rows, p.dtype)
         return (slope.reshape(rows, -1) * factor).reshape(p.shape).astype(p.dtype)
@@ -207,7 +164,23 @@ class MatrixSizes(Op):
         assert p is not None and t is not None
         lead = p.rank - 1 if weight is None else weight.rank
         rows_per_weight = at_rows(count(p.shape[lead:-1]), 1)
-        return (*rows_and_width(p), int(t.dtype == "int32"), rows_per_weight)
+        sizes = (*rows_and_width(p), int(t.dtype == "int32"), rows_per_weight)
+        function = node.attrs.get("function")
+        return sizes if function is None else (*sizes, function)
+
+
+def softmax_crossentropy_rows(z: Any, t: Any) -> Any:
+    """sum_c t_c (log(sum(exp(z))) - z_c) per row, z shifted by its largest element."""
+    shifted = z - z.max(axis=-1, keepdims=True)
+    total = np.exp(shifted).sum(axis=-1, keepdims=True)
+    target = _target(t, z)
+    return np.where(target == 0, 0, target * (np.log(total) - shifted)).sum(axis=-1)
+
+
+def crossentropy_rows(p: Any, t: Any) -> Any:
+    """-sum_c t_c log(p_c) per row, p divided by its sum and clipped."""
+    q = clipped(p / p.sum(axis=-1, keepdims=True))
+    return -(_target(t, p) * np.log(q)).sum(axis=-1)
 
 
 @register
@@ -231,12 +204,12 @@ class SoftmaxCrossentropy(MatrixSizes, LossOp):
         shifted = flat - flat.max(axis=-1, keepdims=True)
         e = np.exp(shifted)
         total = e.sum(axis=-1, keepdims=True)
-        target = _target(t, flat)
-        terms = np.where(target == 0, 0, target * (np.log(total) - shifted))
-        return sums_of(terms.sum(axis=-1), weight), (e / total).reshape(z.shape)
+        loss = softmax_crossentropy_rows(flat, t)
+        return sums_of(loss, weight), (e / total).reshape(z.shape)
 
     def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
         scale, dp = grads
+        only_predictions(node, wants)
         dz = None
         if scale is not None:
             dz = emit("softmax_crossentropy_backward", node.outputs[1], *node.inputs[1:3], scale)
@@ -267,9 +240,7 @@ class Crossentropy(MatrixSizes, LossOp):
     gradient = "crossentropy_backward"
 
     def define(self, p: Any, t: Any, weight: Any) -> Any:
-        flat = flat_matrix(p)
-        q = _clipped(flat / flat.sum(axis=-1, keepdims=True))
-        return sums_of(-(_target(t, flat) * np.log(q)).sum(axis=-1), weight)
+        return sums_of(crossentropy_rows(flat_matrix(p), t), weight)
 
 
 @register
@@ -283,11 +254,39 @@ class CrossentropyBackward(MatrixSizes, LossGradient):
         flat = flat_matrix(p)
         total = flat.sum(axis=-1, keepdims=True)
         q = flat / total
-        dq = np.where(_inside(q), -_target(t, flat) / _clipped(q), 0).astype(p.dtype)
+        dq = np.where(inside(q), -_target(t, flat) / clipped(q), 0).astype(p.dtype)
         slope = (dq - (dq * q).sum(axis=-1, keepdims=True)) / total
         return (
             (slope * _per_row(weight, scale, len(flat), p.dtype)).reshape(p.shape).astype(p.dtype)
         )
+
+
+# --- losses of whole rows ------------------------------------------------------------------------
+
+
+@register
+class RowLoss(MatrixSizes, LossOp):
+    """Sum of f(p, t) over the rows of p as a matrix, f one of `ROW_LOSSES`."""
+
+    name = "row_loss"
+    gradient = "row_loss_backward"
+
+    def define(self, p: Any, t: Any, weight: Any, *, function: str) -> Any:
+        flat = flat_matrix(p)
+        return sums_of(ROW_LOSSES[function].formula(flat, t.reshape(flat.shape)), weight)
+
+
+@register
+class RowLossBackward(MatrixSizes, LossGradient):
+    """dp = f'(p, t) weight scale."""
+
+    name = "row_loss_backward"
+
+    def define(self, p: Any, t: Any, weight: Any, scale: Any, *, function: str) -> Any:
+        flat = flat_matrix(p)
+        slope = ROW_LOSSES[function].derivative(flat, t.reshape(flat.shape))
+        made = slope * _per_row(weight, scale, len(flat), p.dtype)
+        return made.reshape(p.shape).astype(p.dtype)
 
 
 @register
@@ -307,6 +306,7 @@ class WeightedSum(LossOp):
 
     def backward(self, node: Node, grads: list[Tensor | None], wants: list[bool]) -> list[Any]:
         values, weight = node.inputs
+        only_predictions(node, wants)
         return [emit("weighted_sum_backward", values, weight, grads[0]), None]
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
@@ -334,6 +334,53 @@ class WeightedSumBackward(Op):
 
 
 # --- normaliser, counts and penalties ------------------------------------------------------------
+
+
+@register
+class BatchWeights(Op):
+    """Weights that turn the mean over rows into another reduction of each batch.
+
+    y = weight * rows, so that the mean is a sum ("sum"), or y = weight * rows / sum(weight), so
+    that it is a weighted mean ("mean"). x only tells how many rows there are.
+    """
+
+    name = "batch_weights"
+    integers = (0,)
+    inputs = ("x", "weight?")
+    outputs = ("weights",)
+    whole_batch = True
+
+    def infer(self, x: Tensor, weight: Tensor | None, *, function: str) -> list[Spec]:
+        return [(x.shape[:1] if weight is None else weight.shape, "real")]
+
+    def define(self, x: Any, weight: Any, *, function: str) -> Any:
+        weight = np.ones(len(x)) if weight is None else weight
+        total = float(np.sum(weight, dtype=float)) if function == "mean" else 1.0
+        return weight * weight.dtype.type(len(x) / total if total else 0.0)
+
+    def sizes(self, node: Node) -> tuple[Size | str, ...]:
+        y = node.outputs[0].shape
+        return count(y), count(y[:1]), int(node.attrs["function"] == "mean")
+
+
+@register
+class KeepLabels(Op):
+    """A mask of the labels that are not to be ignored, and the labels with 0 for the ignored."""
+
+    name = "keep_labels"
+    integers = (0,)
+    inputs = ("t",)
+    outputs = ("mask", "labels")
+
+    def infer(self, t: Tensor, *, ignored: int) -> list[Spec]:
+        return [(t.shape, "real"), (t.shape, t.dtype)]
+
+    def define(self, t: Any, *, ignored: int) -> Any:
+        kept = t != ignored
+        return kept.astype(np.float64), np.where(kept, t, 0).astype(t.dtype)
+
+    def sizes(self, node: Node) -> tuple[Size | str, ...]:
+        return count(node.outputs[0].shape), node.attrs["ignored"]
 
 
 @register

@@ -398,29 +398,6 @@ class ScatterAdd(Op):
         return count(ids.shape), count(y.shape[1:]), count(y.shape[:1])
 
 
-@register
-class OneHot(Op):
-    """y = 1 at the place that each id names, else 0; an id out of range gives zeros."""
-
-    name = "one_hot"
-    integers = (0,)
-    tier = "elementary"
-    inputs = ("ids",)
-
-    def infer(self, ids: Tensor, *, classes: int) -> list[Spec]:
-        if ids.dtype == "real":
-            raise TypeError(f"one_hot: {ids!r} holds real numbers, expected whole ones")
-        return [((*ids.shape, classes), "real")]
-
-    def define(self, ids: Any, *, classes: int) -> Any:
-        return (ids[..., None] == np.arange(classes)).astype(np.float64)
-
-    def sizes(self, node: Node) -> tuple[Size | str, ...]:
-        ids = node.inputs[0]
-        assert ids is not None
-        return count(ids.shape), node.attrs["classes"]
-
-
 # --- writing states ------------------------------------------------------------------------------
 
 

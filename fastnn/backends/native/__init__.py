@@ -34,6 +34,8 @@ KINDS = {
     "reduce": "reduce",
     "elementwise_loss": "loss",
     "elementwise_loss_backward": "loss",
+    "row_loss": "row_loss",
+    "row_loss_backward": "row_loss",
 }
 
 
@@ -112,7 +114,8 @@ class NativeExecutor(Executor):
         sizes.append(sum(1 << i for i, add in enumerate(step.add) if add))
         gradients = sum(1 << i for i in step.gradients)
         # Integers are only moved: by the kernel of the float type that is as wide.
-        moved = step.outputs[0] is not None and step.outputs[0].dtype == "int32"
+        ends = (step.outputs[0], step.inputs[0])
+        moved = all(b is not None and b.dtype == "int32" for b in ends)
         dtype = "float32" if moved else self.plan.dtype
         run = self._table[step.op.kernel, dtype]
         return run, pointers, sizes, step.constants, gradients, step.once

@@ -47,6 +47,7 @@ def functions():
         "binary": names(binary_names, BINARY_COUNT),
         "reduce": ["sum", "mean", "max"],
         "loss": names(loss_names, LOSS_COUNT),
+        "row_loss": ["cosine_similarity", "categorical_hinge", "root_squared_error"],
     }
 
 
@@ -88,7 +89,6 @@ def addresses():
     both("affine", <size_t>affine[float], <size_t>affine[double])
     both("concatenate", <size_t>concatenate[float], <size_t>concatenate[double])
     both("unslice", <size_t>unslice[float], <size_t>unslice[double])
-    both("one_hot", <size_t>one_hot[float], <size_t>one_hot[double])
     both("assign", <size_t>assign[float], <size_t>assign[double])
     both("elementwise_loss", <size_t>elementwise_loss[float], <size_t>elementwise_loss[double])
     both("elementwise_loss_backward",
@@ -104,10 +104,14 @@ def addresses():
     both("crossentropy_backward",
          <size_t>crossentropy_backward[float],
          <size_t>crossentropy_backward[double])
+    both("row_loss", <size_t>row_loss[float], <size_t>row_loss[double])
+    both("row_loss_backward", <size_t>row_loss_backward[float], <size_t>row_loss_backward[double])
     both("weighted_sum", <size_t>weighted_sum[float], <size_t>weighted_sum[double])
     both("weighted_sum_backward",
          <size_t>weighted_sum_backward[float],
          <size_t>weighted_sum_backward[double])
+    both("batch_weights", <size_t>batch_weights[float], <size_t>batch_weights[double])
+    both("keep_labels", <size_t>keep_labels[float], <size_t>keep_labels[double])
     both("loss_scale", <size_t>loss_scale[float], <size_t>loss_scale[double])
     both("count", <size_t>count[float], <size_t>count[double])
     both("l1_l2_penalty", <size_t>l1_l2_penalty[float], <size_t>l1_l2_penalty[double])
@@ -121,6 +125,9 @@ def addresses():
          <size_t>categorical_accuracy[double])
     both("binary_accuracy", <size_t>binary_accuracy[float], <size_t>binary_accuracy[double])
     both("confusion_matrix", <size_t>confusion_matrix[float], <size_t>confusion_matrix[double])
+    both("one_hot", <size_t>one_hot[float], <size_t>one_hot[double])
+    both("real_labels", <size_t>real_labels[float], <size_t>real_labels[double])
+    both("whole_labels", <size_t>whole_labels[float], <size_t>whole_labels[double])
     both("sgd", <size_t>sgd[float], <size_t>sgd[double])
     both("momentum", <size_t>momentum[float], <size_t>momentum[double])
     both("rmsprop", <size_t>rmsprop[float], <size_t>rmsprop[double])

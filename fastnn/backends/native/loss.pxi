@@ -6,14 +6,22 @@ The formulas of elementwise losses are in losses.h; the ops are described in fas
 """
 
 cdef extern from "losses.h" nogil:
-    double (**loss_sum_float)(const float *p, const float *t, int64_t n) noexcept
-    double (**loss_sum_double)(const double *p, const double *t, int64_t n) noexcept
+    double (**loss_sum_float)(const float *p, const float *t, int64_t n, const double *c) noexcept
+    double (**loss_sum_double)(const double *p, const double *t, int64_t n,
+                               const double *c) noexcept
     void (**loss_slope_float)(float *dp, const float *p, const float *t, int64_t n, float factor,
-                              int add) noexcept
+                              int add, const double *c) noexcept
     void (**loss_slope_double)(double *dp, const double *p, const double *t, int64_t n,
-                               double factor, int add) noexcept
+                               double factor, int add, const double *c) noexcept
+    const int LOSS_squared_error
     float log_float(float x) noexcept
     double log_double(double x) noexcept
+
+cdef extern from * nogil:
+    """
+    static const double NO_PARAMETERS[3];
+    """
+    const double *NO_PARAMETERS
 
 cdef enum:
     LOSS_ROWS = 256         # rows whose losses are kept on the stack at once
@@ -44,9 +52,9 @@ cdef void elementwise_loss(real **p, const int64_t *n, const double *c) noexcept
         rows = 1
     for row in range(rows):
         if real is float:
-            part = loss_sum_float[n[2]](x, t, width)
+            part = loss_sum_float[n[2]](x, t, width, c)
         else:
-            part = loss_sum_double[n[2]](x, t, width)
+            part = loss_sum_double[n[2]](x, t, width, c)
         if weight != NULL:
             part *= <double>weight[row]
             sums[1] += <double>weight[row]
@@ -72,9 +80,9 @@ cdef void elementwise_loss_backward(real **p, const int64_t *n, const double *c)
         if weight != NULL:
             factor = weight[row] * <real>scale
         if real is float:
-            loss_slope_float[n[2]](dp, x, t, width, factor, add)
+            loss_slope_float[n[2]](dp, x, t, width, factor, add, c)
         else:
-            loss_slope_double[n[2]](dp, x, t, width, factor, add)
+            loss_slope_double[n[2]](dp, x, t, width, factor, add, c)
         dp += width
         x += width
         t += width
@@ -238,6 +246,113 @@ cdef void crossentropy_backward(real **p, const int64_t *n, const double *c) noe
         x += width
 
 
+cdef enum:                  # losses of rows; their names, in this order, are in kernels.pyx
+    COSINE, CATEGORICAL_HINGE, ROOT_SQUARED_ERROR
+
+
+cdef inline real inverse_norm(const real *x, int64_t width) noexcept nogil:
+    """1 / |x|, at most 1e7."""
+    cdef real most = <real>1 / <real>1e-7
+    cdef real inverse = <real>1 / root(row_dot(x, x, width))
+    return most if inverse > most else inverse
+
+
+cdef inline int64_t best_wrong(const real *x, const real *t, int64_t width) noexcept nogil:
+    """The place of the first largest (1 - t) x."""
+    cdef int64_t best = 0, j
+    for j in range(1, width):
+        if (<real>1 - t[j]) * x[j] > (<real>1 - t[best]) * x[best]:
+            best = j
+    return best
+
+
+cdef inline real margin_of(const real *x, const real *t, int64_t width) noexcept nogil:
+    """max((1 - t) x) - t x + 1, at least 0."""
+    cdef int64_t best = best_wrong(x, t, width)
+    cdef real margin = (<real>1 - t[best]) * x[best] - row_dot(x, t, width) + <real>1
+    return <real>0 if margin < <real>0 else margin
+
+
+cdef inline real root_of_squares(const real *x, const real *t, int64_t width) noexcept nogil:
+    """sqrt(mean((x - t)^2))."""
+    cdef double total
+    if real is float:
+        total = loss_sum_float[LOSS_squared_error](x, t, width, NO_PARAMETERS)
+    else:
+        total = loss_sum_double[LOSS_squared_error](x, t, width, NO_PARAMETERS)
+    return <real>sqrt(total / <double>width)
+
+
+cdef void row_loss(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [sums, prediction (rows, width), target, weight], n = [rows, width, -, per, function]."""
+    cdef double *sums = <double *>p[0]
+    cdef const real *x = p[1]
+    cdef const real *t = p[2]
+    cdef int64_t rows = n[0], width = n[1], row
+    cdef double factor, total = 0, weights = 0
+    cdef real loss
+    for row in range(rows):
+        if n[4] == COSINE:
+            loss = -(row_dot(x, t, width) * inverse_norm(x, width) * inverse_norm(t, width))
+        elif n[4] == CATEGORICAL_HINGE:
+            loss = margin_of(x, t, width)
+        else:
+            loss = root_of_squares(x, t, width)
+        factor = <double>weight_of(<const real *>p[3], row, n[3])
+        total += factor * <double>loss
+        weights += factor
+        x += width
+        t += width
+    sums[0] += total
+    sums[1] += weights
+
+
+cdef void row_loss_backward(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [dp, prediction, target, weight, scale], n = [rows, width, -, per, function, add].
+
+    A slope is a x - b t with two numbers per row; the hinge has one element more.
+    """
+    cdef real *dp = p[0]
+    cdef const real *x = p[1]
+    cdef const real *t = p[2]
+    cdef double scale = (<double *>p[4])[0]
+    cdef int64_t rows = n[0], width = n[1], row, j, best
+    cdef bint add = n[5] & 1
+    cdef real factor, a, b, one, extra, slope
+    for row in range(rows):
+        factor = <real>scale * weight_of(<const real *>p[3], row, n[3])
+        best = 0
+        extra = 0
+        if n[4] == COSINE:
+            one = inverse_norm(x, width)
+            b = one * inverse_norm(t, width) * factor
+            a = row_dot(x, t, width) * one * one * b
+            if not one < <real>1 / <real>1e-7 and one == one:
+                a = 0
+        elif n[4] == CATEGORICAL_HINGE:
+            a = 0
+            b = margin_of(x, t, width)
+            b = factor if b > <real>0 else b
+            best = best_wrong(x, t, width)
+            extra = b * (<real>1 - t[best])
+        else:
+            a = root_of_squares(x, t, width) * <real>width
+            a = factor / a if a != <real>0 else <real>0
+            b = 0
+        if n[4] == ROOT_SQUARED_ERROR:
+            for j in range(width):
+                slope = a * (x[j] - t[j])
+                dp[j] = dp[j] + slope if add else slope
+        else:
+            for j in range(width):
+                slope = a * x[j] - b * t[j]
+                dp[j] = dp[j] + slope if add else slope
+            dp[best] += extra
+        dp += width
+        x += width
+        t += width
+
+
 cdef void weighted_sum(real **p, const int64_t *n, const double *c) noexcept nogil:
     """p = [sums, values (rows, width), weight], n = [rows, width]."""
     cdef double *sums = <double *>p[0]
@@ -268,6 +383,34 @@ cdef void weighted_sum_backward(real **p, const int64_t *n, const double *c) noe
             for j in range(width):
                 dx[j] = factor
         dx += width
+
+
+cdef void batch_weights(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [y (count), x, weight or NULL], n = [count, rows, whether a mean].
+
+    y = weight * rows, or that divided by the sum of the weights.
+    """
+    cdef real *y = p[0]
+    cdef const real *weight = p[2]
+    cdef double total = 1
+    cdef int64_t i
+    cdef real factor
+    if n[2]:
+        total = <double>n[0] if weight == NULL else row_sum(weight, n[0])
+    factor = <real>(<double>n[1] / total) if total != 0 else <real>0
+    for i in range(n[0]):
+        y[i] = factor * weight_of(weight, i, 1)
+
+
+cdef void keep_labels(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [mask (count), labels (count), t], n = [count, the label to ignore]."""
+    cdef real *mask = p[0]
+    cdef int32_t *labels = <int32_t *>p[1]
+    cdef const int32_t *t = <const int32_t *>p[2]
+    cdef int64_t i
+    for i in range(n[0]):
+        mask[i] = <real>(t[i] != n[1])
+        labels[i] = t[i] if t[i] != n[1] else 0
 
 
 cdef void loss_scale(real **p, const int64_t *n, const double *c) noexcept nogil:
@@ -339,5 +482,36 @@ cdef void confusion_matrix(real **p, const int64_t *n, const double *c) noexcept
     cdef int64_t rows = n[0], width = n[1], row, label
     for row in range(rows):
         label = labels[row] if n[2] else largest(t + row * width, width)
-        cells[label * width + largest(x + row * width, width)] += <double>weight_of(
-            <const real *>p[3], row, n[3])
+        if 0 <= label < width:
+            cells[label * width + largest(x + row * width, width)] += <double>weight_of(
+                <const real *>p[3], row, n[3])
+
+
+cdef void one_hot(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [y (count, classes), t], n = [count, classes, add]."""
+    cdef real *y = p[0]
+    cdef const int32_t *t = <const int32_t *>p[1]
+    cdef int64_t i
+    for i in range(n[0] * n[1] if not n[2] & 1 else 0):
+        y[i] = 0
+    for i in range(n[0]):
+        if 0 <= t[i] < n[1]:
+            y[i * n[1] + t[i]] += <real>1
+
+
+cdef void real_labels(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [y (count), t], n = [count, add]."""
+    cdef real *y = p[0]
+    cdef const int32_t *t = <const int32_t *>p[1]
+    cdef int64_t i
+    for i in range(n[0]):
+        y[i] = <real>t[i] + (y[i] if n[1] & 1 else <real>0)
+
+
+cdef void whole_labels(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [y (count), t], n = [count, -]."""
+    cdef int32_t *y = <int32_t *>p[0]
+    cdef const real *t = p[1]
+    cdef int64_t i
+    for i in range(n[0]):
+        y[i] = <int32_t>t[i]

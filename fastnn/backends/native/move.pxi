@@ -1,4 +1,4 @@
-"""Small kernels that move or shift data: affine, concatenate, unslice, one_hot, assign."""
+"""Small kernels that move or shift data: affine, concatenate, unslice, assign."""
 
 
 cdef void affine(real **p, const int64_t *n, const double *c) noexcept nogil:
@@ -46,18 +46,6 @@ cdef void unslice(real **p, const int64_t *n, const double *c) noexcept nogil:
     memcpy(sizes, n, 14 * sizeof(int64_t))
     sizes[14] = 1
     copy(p, sizes, c)
-
-
-cdef void one_hot(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """y (count, classes) = 1 at each of ids (count), else 0; an id out of range gives zeros."""
-    cdef real *y = p[0]
-    cdef const int32_t *ids = <const int32_t *>p[1]
-    cdef int64_t i
-    if not n[2] & 1:
-        memset(y, 0, n[0] * n[1] * sizeof(real))
-    for i in range(n[0]):
-        if 0 <= ids[i] < n[1]:
-            y[i * n[1] + ids[i]] += <real>1
 
 
 cdef void assign(real **p, const int64_t *n, const double *c) noexcept nogil:
