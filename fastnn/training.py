@@ -136,14 +136,18 @@ class Trainable:
     def _require_built(self, what: str, x: Any = None) -> None:
         """Build from data if there is some; raise if the model cannot do `what` yet."""
         if not self.built and x is not None:
-            array = data.as_inputs(x, ["input_layer"])[0]
-            data.check_finite(array, "x")
-            self.build((None, *array.shape[1:]) if array.ndim > 1 else (None, 1))
+            self._build_on(x)
         if not self.built:
             raise ValueError(
                 f"{what}: this model is not built yet; give its first layer an input_shape, call "
                 "model.build((None, features)), or fit it first"
             )
+
+    def _build_on(self, x: Any) -> None:
+        """Build from the first data."""
+        array = data.as_inputs(x, ["input_layer"])[0]
+        data.check_finite(array, "x")
+        self.build((None, *array.shape[1:]) if array.ndim > 1 else (None, 1))
 
     def _require_compiled(self, what: str, x: Any = None) -> Heads:
         """The same for what needs losses; returns them."""
@@ -533,6 +537,10 @@ class _Run:
                     logs = self.results(self.job.sums_of(number))
                     self.history.add(number + self.first_epoch, logs)
             raise
+        model, optimizer = self.model, self.model.optimizer
+        if optimizer.use_ema and optimizer.iterations:
+            trained = [v for v in model.trainable_variables if optimizer.factor_of(v)]
+            model._executors.take_averages(trained)
         self.call("on_train_end", self.logs)
 
     def slices(self) -> None:
@@ -590,10 +598,8 @@ def _call(hooks: Sequence[Callback], hook: str, *args: Any) -> None:
 def _train(optimizer: Any, executor: Executor, job: Job) -> None:
     """One slice, with the optimizer's rate or the table of its schedule."""
     control = executor.control[0]
-    left = (job.epochs - job.epoch) * job.steps - job.step
-    job.rates = optimizer.rates(
-        int(control["iteration"]), int(control["step"]), min(left, RATES_AT_ONCE)
-    )
+    left = min((job.epochs - job.epoch) * job.steps - job.step, job.max_batches, RATES_AT_ONCE)
+    job.rates = optimizer.rates(int(control["iteration"]), int(control["step"]), left)
     if job.rates is None:
         executor.control["rate"] = optimizer.learning_rate
     try:
@@ -605,10 +611,7 @@ def _train(optimizer: Any, executor: Executor, job: Job) -> None:
 def _note(optimizer: Any, executor: Executor) -> None:
     """Tell the optimizer where the executor is."""
     control = executor.control[0]
-    optimizer.iterations = int(control["iteration"])
-    table = optimizer.rates(optimizer.iterations, int(control["step"]), 1)
-    if table is not None:
-        optimizer._learning_rate = float(table[0])
+    optimizer.reached(int(control["iteration"]), int(control["step"]))
 
 
 def _verbosity(verbose: Any) -> int:

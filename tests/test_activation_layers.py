@@ -76,6 +76,15 @@ def test_prelu_learns_its_slopes(shared, shape, backend):
     np.testing.assert_allclose(layer.alpha.value, -0.01 * slope, rtol=1e-4, atol=1e-8)
 
 
+@pytest.mark.parametrize("backend", backends.available())
+def test_prelu_with_a_constraint(backend):
+    layer = PReLU("ones", alpha_constraint="non_neg", input_shape=(1,))
+    model = Sequential([layer])
+    model.compile("sgd", "mse", backend=backend)
+    model.fit([[-30.0]], [[300.0]], verbose=0)  # its gradient takes alpha far below 0
+    assert layer.alpha.value == 0
+
+
 def test_prelu_figures_of_keras():
     """keras.layers.PReLU of Keras 3.15.1 with alpha 0.1, 0.2, 0.3 on -2, -1, 4."""
     layer = PReLU(input_shape=(3,))

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from api_tools import X, Y, assert_same, mlp, twins
 
-from fastnn import Input, Model, Sequential, callbacks, layers
+from fastnn import Input, Model, Sequential, callbacks, layers, optimizers
 from fastnn.callbacks import TensorBoard, events, tensorboard
 from fastnn.examples import tensorboard_listing
 
@@ -267,6 +267,14 @@ def test_steps_per_second(tmp_path, monkeypatch):
     watch = TensorBoard(tmp_path, write_steps_per_second=True)
     mlp().fit(X, Y, batch_size=5, epochs=2, callbacks=[watch], verbose=0)
     assert Read(tmp_path / "train").values("epoch_steps_per_second") == {0: 2.5, 1: 2.5}
+
+
+def test_the_rate_of_a_schedule(tmp_path):
+    decay = optimizers.schedules.ExponentialDecay(0.1, 5, 0.5)
+    watch = TensorBoard(tmp_path)
+    mlp(optimizers.SGD(decay)).fit(X, Y, batch_size=10, epochs=3, callbacks=[watch], verbose=0)
+    rates = Read(tmp_path / "train").values("epoch_learning_rate")
+    assert rates == {i: pytest.approx(0.1 * 0.5 ** (i + 1), rel=1e-6) for i in range(3)}
 
 
 def test_what_is_no_number_is_left_out(tmp_path):

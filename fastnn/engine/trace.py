@@ -87,6 +87,7 @@ def trace(
     """
     graph = Graph()
     inputs = [Tensor(t.shape, t.dtype, t.name, "feed") for t in model.inputs]
+    graph.penalties = None if mode == "predict" else []
     with graph:
         outputs = model.run(inputs, training=mode == "train")
     program = Program(mode, [Section(graph)], list(inputs))
@@ -107,6 +108,9 @@ def trace(
             _add_head(program, sums, head, y_pred)
         if mode == "train":
             section.losses = [(s.tensor, _scale(s)) for s in sums if s.kind == "loss"]
+        for penalty in graph.penalties or ():
+            sums.append(Sum("penalty", penalty))
+            section.losses.append((penalty, None))
         for variable in model.trainable_variables:
             if variable.regularizer is not None:
                 penalty = variable.regularizer.penalty(variable, inputs[0])

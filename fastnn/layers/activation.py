@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import initializers, ops, regularizers
-from fastnn.layers.core import _OneInput, refuse
+from fastnn import constraints, initializers, ops, regularizers
+from fastnn.layers.core import OneInput
 from fastnn.ops.tensor import Tensor
 from fastnn.utils import as_list, number
 
 
-class ReLU(_OneInput):
+class ReLU(OneInput):
     """x above the threshold, up to `max_value`; `negative_slope * (x - threshold)` below.
 
     Parameters
@@ -49,7 +49,7 @@ class ReLU(_OneInput):
         return ops.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
 
-class LeakyReLU(_OneInput):
+class LeakyReLU(OneInput):
     """x above 0, `negative_slope * x` below (Maas et al., ICML 2013).
 
     Parameters
@@ -71,7 +71,7 @@ class LeakyReLU(_OneInput):
         return ops.leaky_relu(inputs, self.negative_slope)
 
 
-class ELU(_OneInput):
+class ELU(OneInput):
     """x above 0, `alpha * (exp(x) - 1)` below (Clevert et al., arXiv 1511.07289).
 
     Parameters
@@ -93,15 +93,14 @@ class ELU(_OneInput):
         return ops.elu(inputs, self.alpha)
 
 
-class PReLU(_OneInput):
+class PReLU(OneInput):
     """x above 0, `alpha * x` below, with a learned alpha (He et al., arXiv 1502.01852).
 
     Parameters
     ----------
     alpha_initializer : default "zeros"
     alpha_regularizer : str or Regularizer, optional
-    alpha_constraint : None
-        Not supported.
+    alpha_constraint : str or Constraint, optional
     shared_axes : int or list of int, optional
         Axes of the input (the rows are axis 0) along which all share one alpha.
 
@@ -120,14 +119,14 @@ class PReLU(_OneInput):
         self,
         alpha_initializer: Any = "zeros",
         alpha_regularizer: Any = None,
-        alpha_constraint: None = None,
+        alpha_constraint: Any = None,
         shared_axes: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.alpha_initializer = initializers.get(alpha_initializer)
         self.alpha_regularizer = regularizers.get(alpha_regularizer)
-        refuse("PReLU", alpha_constraint=alpha_constraint)
+        self.alpha_constraint = constraints.get(alpha_constraint)
         self.shared_axes = None if shared_axes is None else as_list(shared_axes)
         self.alpha: Any = None
 
@@ -142,14 +141,18 @@ class PReLU(_OneInput):
                 )
             shape[axis - 1] = 1
         self.alpha = self.add_weight(
-            tuple(shape), self.alpha_initializer, name="alpha", regularizer=self.alpha_regularizer
+            tuple(shape),
+            self.alpha_initializer,
+            name="alpha",
+            regularizer=self.alpha_regularizer,
+            constraint=self.alpha_constraint,
         )
 
     def call(self, inputs: Tensor) -> Any:
         return ops.relu(inputs) + self.alpha * ops.minimum(inputs, 0)
 
 
-class Softmax(_OneInput):
+class Softmax(OneInput):
     """exp(x) / sum(exp(x)) (Bridle, 1990).
 
     Parameters

@@ -186,6 +186,29 @@ class Tensor:
         return f"{self.name or self.storage}({text})"
 
 
+def leaves(value: Any) -> list[Any]:
+    """What lies in lists, tuples and dictionaries within each other, in order."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [value]
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """The tensors in lists, tuples and dictionaries within each other, in order."""
+    return [leaf for leaf in leaves(value) if isinstance(leaf, Tensor)]
+
+
+def map_tensors(value: Any, function: Callable[[Tensor], Any]) -> Any:
+    """Lists, tuples and dictionaries as they are, with `function` of each tensor in its place."""
+    if isinstance(value, dict):
+        return {key: map_tensors(item, function) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map_tensors(item, function) for item in value)
+    return function(value) if isinstance(value, Tensor) else value
+
+
 class Variable(Tensor):
     """A tensor that lasts: a parameter (trained) or a state (written by an op) of a layer.
 
@@ -193,7 +216,9 @@ class Variable(Tensor):
     model's MODEL block. `np.asarray(variable)` is that view, not a copy.
     """
 
-    __slots__ = ("layer_name", "offset", "regularizer", "store", "trainable", "value")
+    __slots__ = (
+        "constraint", "layer_name", "offset", "regularizer", "store", "trainable", "value",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -202,6 +227,7 @@ class Variable(Tensor):
         trainable: bool = True,
         storage: str = "parameter",
         regularizer: Any = None,
+        constraint: Any = None,
     ) -> None:
         value = np.array(value, order="C")
         dtype = "real" if value.dtype.kind == "f" else value.dtype.name
@@ -209,6 +235,7 @@ class Variable(Tensor):
         self.value = value
         self.trainable = trainable
         self.regularizer = regularizer
+        self.constraint = constraint  # applied after each update
         self.store: Any = None  # the model.Store that holds the value
         self.offset = -1  # bytes from the start of its MODEL block
         self.layer_name = ""
@@ -223,7 +250,14 @@ class Variable(Tensor):
         return np.array(self.value)
 
     def assign(self, value: Any) -> None:
-        """Overwrite the value in place; shapes must agree."""
+        """Overwrite the value in place; shapes must agree.
+
+        Called with a tensor while a layer is traced: the plan does it, whenever it runs.
+        """
+        if isinstance(value, Tensor) and not isinstance(value, Variable):
+            from fastnn.ops.moving import assign
+
+            return assign(self, value)
         array = np.asarray(value)
         if array.shape != self.value.shape:
             raise ValueError(

@@ -22,6 +22,7 @@ include "elementwise.pxi"
 include "move.pxi"
 include "loss.pxi"
 include "optimizer.pxi"
+include "update.pxi"
 include "random.pxi"
 include "penalty.pxi"
 include "normalization.pxi"
@@ -130,10 +131,20 @@ def addresses():
     both("whole_labels", <size_t>whole_labels[float], <size_t>whole_labels[double])
     both("sgd", <size_t>sgd[float], <size_t>sgd[double])
     both("momentum", <size_t>momentum[float], <size_t>momentum[double])
+    both("adagrad", <size_t>adagrad[float], <size_t>adagrad[double])
+    both("adadelta", <size_t>adadelta[float], <size_t>adadelta[double])
     both("rmsprop", <size_t>rmsprop[float], <size_t>rmsprop[double])
     both("adam", <size_t>adam[float], <size_t>adam[double])
+    both("adamax", <size_t>adamax[float], <size_t>adamax[double])
+    both("nadam", <size_t>nadam[float], <size_t>nadam[double])
+    both("lion", <size_t>lion[float], <size_t>lion[double])
     both("accumulate", <size_t>accumulate[float], <size_t>accumulate[double])
     both("clear", <size_t>clear[float], <size_t>clear[double])
+    both("clip", <size_t>clip[float], <size_t>clip[double])
+    both("square_sum", <size_t>square_sum[float], <size_t>square_sum[double])
+    both("clip_norm", <size_t>clip_norm[float], <size_t>clip_norm[double])
+    both("average", <size_t>average[float], <size_t>average[double])
+    both("limit_norm", <size_t>limit_norm[float], <size_t>limit_norm[double])
     both("dropout", <size_t>dropout[float], <size_t>dropout[double])
     both("noise", <size_t>noise[float], <size_t>noise[double])
     both("batch_norm", <size_t>batch_norm[float], <size_t>batch_norm[double])
