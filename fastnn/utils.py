@@ -43,12 +43,14 @@ class Configurable:
     in a `get_config` of its own.
     """
 
+    _undescribed: tuple[str, ...] = ()  # arguments that are attributes but follow from others
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as what JSON can hold; `from_config` takes them."""
         return {
             name: describe(getattr(self, name))
             for name in arguments(type(self))
-            if hasattr(self, name)
+            if name not in self._undescribed and hasattr(self, name)
         }
 
     @classmethod
