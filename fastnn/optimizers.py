@@ -670,8 +670,7 @@ class LBFGS(Optimizer):
         ]
         w = read("model")
         if self._last[0] is job and np.array_equal(self._last[1], w):
-            _, _, loss, g = self._last
-            sums[...] = self._last_sums
+            _, _, loss, g, sums[...] = self._last
         else:
             loss, g = evaluate(w)
         job.stopped_on_nan = job.stop_on_nan and not math.isfinite(loss)
@@ -699,7 +698,7 @@ class LBFGS(Optimizer):
             change = float(np.abs(new_w - w).max(initial=0.0))
             ready = not moved or min(change, abs(new_loss - loss)) <= self.tolerance_change
             w, loss, g = new_w, new_loss, new_g
-        self._last, self._last_sums = (job, w, loss, g), sums
+        self._last = (job, w, loss, g, sums)
         job.sums_of(job.epoch)[:] = sums
         executor.control["step"] += 1
         executor.control["iteration"] += 1

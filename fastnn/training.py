@@ -289,6 +289,8 @@ class Trainable:
             feeds, held_out = data.split_last(feeds, validation_split)
             held_weighted = weighted
         rows = len(feeds[0])
+        if self.optimizer.full_batch:
+            batch_size = rows
         executor, sums = self._executor("train", min(batch_size, rows), weighted)
         job = Job(
             feeds=feeds,
@@ -305,6 +307,7 @@ class Trainable:
             job.max_batches = 1
         job.stop_on_nan = any(c.stop_on_nan for c in hooks)
         job.watched = losses_among(sums)
+        job.objective = lambda values: heads.results(sums, values)["loss"]
         run = _Run(self, heads, executor, sums, job, hooks, initial_epoch)
         run.progress = Progress(shown, epochs, job.batches)
         if held_out:
@@ -599,7 +602,7 @@ def _train(optimizer: Any, executor: Executor, job: Job) -> None:
     if job.rates is None:
         executor.control["rate"] = optimizer.learning_rate
     try:
-        executor.train(job)
+        optimizer.train(executor, job)
     finally:
         _note(optimizer, executor)
 
