@@ -54,3 +54,6 @@ for _name in __all__:
     if isinstance(globals()[_name], type(sys)):
         sys.modules[f"{__name__}.{_name}"] = globals()[_name]
 sys.modules[f"{__name__}.optimizers.schedules"] = optimizers.schedules
+# Keras' old place for `pad_sequences` and `timeseries_dataset_from_array`.
+sys.modules[f"{__name__}.preprocessing"] = utils
+sys.modules[f"{__name__}.preprocessing.sequence"] = utils
