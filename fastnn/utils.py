@@ -13,8 +13,23 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastnn.config import set_random_seed
+from fastnn.preparing import (
+    normalize,
+    pad_sequences,
+    split_dataset,
+    timeseries_dataset_from_array,
+    to_categorical,
+)
 
-__all__ = ["custom_object_scope", "set_random_seed"]
+__all__ = [
+    "custom_object_scope",
+    "normalize",
+    "pad_sequences",
+    "set_random_seed",
+    "split_dataset",
+    "timeseries_dataset_from_array",
+    "to_categorical",
+]
 
 T = TypeVar("T")
 

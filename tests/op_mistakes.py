@@ -119,6 +119,17 @@ def operands_swapped(a, b, function):
     return right("binary", b, a, function=function)
 
 
+@mistake_in("binary_number")
+def always_first(x, function, value, first):
+    return right("binary_number", x, function=function, value=value, first=True)
+
+
+@mistake_in("binary_number")
+def power_of_the_size(x, function, **attrs):
+    x = np.abs(x) if function == "power" else x
+    return right("binary_number", x, function=function, **attrs)
+
+
 @mistake_in("where")
 def condition_turned_round(condition, a, b):
     return right("where", condition, b, a)
@@ -493,7 +504,7 @@ def momentum_before_the_step(w, g, m, control, beta_1, beta_2, **attrs):
 
 
 @mistake_in("clip")
-def only_below(w, low, high):
+def only_below(w, control, low, high, between):
     return np.maximum(w, w.dtype.type(low))
 
 
@@ -525,13 +536,18 @@ def never_written_back(w, a, control, overwrite, **attrs):
 
 
 @mistake_in("limit_norm")
-def one_norm_for_all(w, axes, **attrs):
-    return right("limit_norm", w, axes=tuple(range(w.ndim)), **attrs)
+def one_norm_for_all(w, control, axes, **attrs):
+    return right("limit_norm", w, control, axes=tuple(range(w.ndim)), **attrs)
 
 
 @mistake_in("limit_norm")
-def at_once(w, rate, **attrs):
-    return right("limit_norm", w, rate=1.0, **attrs)
+def at_once(w, control, rate, **attrs):
+    return right("limit_norm", w, control, rate=1.0, **attrs)
+
+
+@mistake_in("limit_norm")
+def before_the_update_too(w, control, between, **attrs):
+    return right("limit_norm", w, control, between=0, **attrs)
 
 
 @mistake_in("accumulate")
