@@ -20,7 +20,7 @@ from benchmarks.parity.cases.data import (
     WEIGHT,
     X,
 )  # fmt: skip
-from benchmarks.parity.description import Training, Values, layers, losses, metrics, optimizers
+from benchmarks.parity.description import Call, Training, Values, layers, losses, metrics, optimizers
 
 CASES = {}
 
@@ -160,13 +160,24 @@ for function, y, p in (
 # --- metrics, each also weighted -----------------------------------------------------------------
 
 
-def case(name, y, last, loss, *chosen, units=3, weighted=True):
-    """Metrics in training; the same again as weighted metrics."""
-    settings = {"metrics": list(chosen)}
-    if weighted:
-        settings["weighted_metrics"] = list(chosen)
+def named(chosen, kind):
+    """The metrics with names: those of Keras depend on how many were made before."""
+    return [
+        Call(metric.name, metric.args, {"name": f"{kind}_{i}"} | metric.kwargs)
+        if isinstance(metric, Call)
+        else metric
+        for i, metric in enumerate(chosen)
+    ]
+
+
+def watched(*chosen):
+    """Metrics, and the same again as weighted metrics."""
+    return {"metrics": named(chosen, "plain"), "weighted_metrics": named(chosen, "weighted")}
+
+
+def case(name, y, last, loss, *chosen, units=3):
     CASES[f"metric {name}"] = Training(
-        net(last, units), loss, X, y, settings=settings, fit={"sample_weight": WEIGHT}
+        net(last, units), loss, X, y, settings=watched(*chosen), fit={"sample_weight": WEIGHT}
     )
 
 
@@ -248,6 +259,6 @@ for name, (loss, last, y, chosen) in {
 }.items():  # fmt: skip
     CASES[f"metrics of sequences, {name}"] = Training(
         net(last, shape=SEQUENCES.shape[1:]), loss, SEQUENCES, y,
-        settings={"metrics": chosen, "weighted_metrics": chosen},
+        settings=watched(*chosen),
         fit={"sample_weight": WEIGHT[:, None]},
     )  # fmt: skip
