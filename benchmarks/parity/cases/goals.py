@@ -20,7 +20,15 @@ from benchmarks.parity.cases.data import (
     WEIGHT,
     X,
 )  # fmt: skip
-from benchmarks.parity.description import Call, Training, Values, layers, losses, metrics, optimizers
+from benchmarks.parity.description import (
+    Call,
+    Training,
+    Values,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+)
 
 CASES = {}
 
