@@ -442,3 +442,47 @@ def test_constraints_of_layers(backend):
         assert weight.min() >= 0
     again = Dense.from_config(json.loads(json.dumps(model.layers[0].get_config())))
     assert type(again.kernel_constraint) is type(model.layers[0].kernel_constraint)
+
+
+# --- ops between layers --------------------------------------------------------------------------
+
+
+def with_ops():
+    a, b = Input((4,)), Input((4,))
+    h = ops.apply_activation("tanh", ops.add(Dense(4)(a), b))
+    h = ops.concatenate([h, ops.affine(ops.slice_(b, (None, (1, 3))), 2.0)])
+    scaled = ops.divide(h, ops.unary("exp", ops.reduce("max", h, 1, keepdims=True)))
+    return Model([a, b], [Dense(1)(scaled), ops.reshape(ops.transpose(
+        ops.reshape(b, (None, 2, 2)), (0, 2, 1)), (None, 4))])  # fmt: skip
+
+
+def test_a_graph_uses_ops(backend):
+    model = with_ops()
+    names = [layer.name for layer in model.layers]
+    assert names[:3] == ["dense", "add", "tanh"]
+    first, second = model([X, X * 2])
+    kernel, bias = model.layers[0].get_weights()
+    h = np.tanh(X @ kernel + bias + 2 * X)
+    h = np.concatenate([h, 4 * X[:, 1:3]], axis=1)
+    last, offset = model.get_weights()[2:]
+    expected = h / np.exp(h.max(axis=1, keepdims=True)) @ last + offset
+    np.testing.assert_allclose(first, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(second, 2 * X[:, [0, 2, 1, 3]])
+    again = Model.from_config(json.loads(json.dumps(model.get_config())))
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again([X, X * 2])[0], first)
+    trained = Model(model.inputs, model.outputs[0])
+    trained.compile("adam", "mse", backend=backend)
+    losses = trained.fit([X, X], Y, epochs=40, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_ops_that_are_none_between_layers():
+    x, layer = Input((4,)), Dense(3)
+    layer(x)
+    with pytest.raises(ValueError, match="op 'dropout' cannot be used between layers"):
+        ops.dropout(x, 0.5, 1)
+    with pytest.raises(RuntimeError, match="dense/kernel.* only inside a layer's call"):
+        ops.linear(x, layer.kernel)
+    with pytest.raises(ValueError, match="not those of"):
+        ops.transpose(x, (0, 3))

@@ -29,6 +29,7 @@ from fastnn.layers.normalization import (
     Rescaling,
     UnitNormalization,
 )
+from fastnn.layers.operation import Operation
 from fastnn.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -63,6 +64,7 @@ __all__ = [
     "Minimum",
     "Multiply",
     "Normalization",
+    "Operation",
     "Permute",
     "RepeatVector",
     "Rescaling",
