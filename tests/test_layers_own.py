@@ -431,6 +431,13 @@ def test_trainable_of_a_model_sets_that_of_its_layers():
     assert len(model.trainable_weights) == 8
 
 
+def test_weights_inside_of_layers_have_paths_of_their_own():
+    paths = [weight.path for weight in graph().weights]
+    assert paths[:2] == ["shared/kernel", "shared/bias"]
+    assert {"inner/dense/kernel", "inner/dense_1/kernel", "left/kernel"} < set(paths)
+    assert len(set(paths)) == len(paths)
+
+
 def test_constraints_of_layers(backend):
     model = Sequential(
         [Dense(3, kernel_constraint="non_neg", bias_constraint="non_neg", input_shape=(4,)),
@@ -486,3 +493,35 @@ def test_ops_that_are_none_between_layers():
         ops.linear(x, layer.kernel)
     with pytest.raises(ValueError, match="not those of"):
         ops.transpose(x, (0, 3))
+
+
+# --- summary -------------------------------------------------------------------------------------
+
+
+def lines_of(model, **settings):
+    lines = []
+    model.summary(print_fn=lines.append, **settings)
+    return lines
+
+
+def test_summary_of_an_own_model_knows_the_shapes():
+    model = Net(3)
+    model.build((None, 4))
+    assert lines_of(model)[3].split() == ["dense", "(Dense)", "(None,", "3)", "15", "15"]
+
+
+def test_summary_expands_and_chooses():
+    model = graph()
+    plain = lines_of(model)
+    assert not any("(Dense)" in line and line.startswith("    ") for line in plain)
+    nested = lines_of(model, expand_nested=True)
+    assert [line.split()[0] for line in nested if line.startswith("    ")] == ["dense", "dense_1"]
+    part = lines_of(model, layer_range=("shared", "concat.*"))
+    names = [line.split()[0] for line in part[3:-1]]
+    assert names == ["shared", "add", "concatenate"]
+    wide = lines_of(model, line_length=100, positions=[0.5, 0.7, 0.85, 1.0])
+    assert wide[1].index("Output shape") == 52
+    with pytest.raises(ValueError, match="no layer fits 'nowhere'; this model has: .*shared"):
+        model.summary(layer_range=("nowhere", "shared"))
+    with pytest.raises(ValueError, match="positions must be three or four growing"):
+        model.summary(positions=[0.5, 0.2, 0.9])
