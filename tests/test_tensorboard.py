@@ -318,6 +318,37 @@ def test_the_steps_of_a_plan_as_a_graph():
     assert nodes[second] == ("linear", [first, "dense_1/kernel", "dense_1/bias"])
 
 
+class Own(Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = layers.Dense(8, "relu"), layers.Dense(2)
+        self.add = layers.Add()
+
+    def call(self, inputs):
+        hidden = self.hidden(inputs)
+        return self.add([self.out(hidden), self.out(hidden)])
+
+
+def test_a_model_with_a_call_of_its_own(backend, tmp_path):
+    model = Own()
+    model.compile("sgd", "mse")
+    watch = TensorBoard(tmp_path, histogram_freq=1)
+    model.fit(X, Y, epochs=2, callbacks=[watch], verbose=0)
+    read = Read(tmp_path / "train")
+    nodes = read.nodes()
+    kernel = model.hidden.kernel.path
+    assert f"{kernel}/gradient" in read.tags
+    (first,) = (node for node in nodes.values() if kernel in node.input)
+    assert first.op == "linear_relu"
+    assert shape_of(nodes[kernel]) == (4, 8)
+    entry = first.input[0]
+    assert (nodes[entry].op, shape_of(nodes[entry])) == ("Placeholder", (-1, 4))
+    second, third = (node for node in nodes.values() if first.name in node.input)
+    (last,) = (node for node in nodes.values() if second.name in node.input)
+    assert third.name in last.input
+    assert (second.op, third.op, shape_of(last)) == ("linear", "linear", (-1, 2))
+
+
 def test_images_of_weights(tmp_path):
     model = mlp()
     watch = TensorBoard(tmp_path, histogram_freq=1, write_images=True)

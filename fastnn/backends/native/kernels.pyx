@@ -24,6 +24,7 @@ include "loss.pxi"
 include "optimizer.pxi"
 include "update.pxi"
 include "random.pxi"
+include "gather.pxi"
 include "penalty.pxi"
 include "normalization.pxi"
 
@@ -58,7 +59,7 @@ def vector_bytes():
 
 
 def addresses():
-    """{(kernel, dtype): address} of every kernel; "permutation" belongs to no op."""
+    """{(kernel, dtype): address} of every kernel; "permutation" and "gather" belong to no op."""
     table = {}
 
     def both(name, size_t single, size_t double_):
@@ -158,4 +159,5 @@ def addresses():
          <size_t>layer_norm_backward[float],
          <size_t>layer_norm_backward[double])
     both("permutation", <size_t>permutation, <size_t>permutation)
+    both("gather", <size_t>gather, <size_t>gather)
     return table
