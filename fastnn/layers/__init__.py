@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fastnn.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from fastnn.layers.base import Layer
 from fastnn.layers.core import Activation, Dense, Identity, Input, InputLayer, Lambda
 from fastnn.layers.merging import (
@@ -51,6 +52,7 @@ __all__ = [
     "Dense",
     "Dot",
     "Dropout",
+    "ELU",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
@@ -60,15 +62,19 @@ __all__ = [
     "Lambda",
     "Layer",
     "LayerNormalization",
+    "LeakyReLU",
     "Maximum",
     "Minimum",
     "Multiply",
     "Normalization",
     "Operation",
+    "PReLU",
     "Permute",
+    "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Softmax",
     "Subtract",
     "UnitNormalization",
     "add",
