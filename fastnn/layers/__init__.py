@@ -30,7 +30,7 @@ from fastnn.layers.normalization import (
     Rescaling,
     UnitNormalization,
 )
-from fastnn.layers.operation import Operation
+from fastnn.layers.operation import Operation  # noqa: F401  (of graphs, for `get`)
 from fastnn.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -67,7 +67,6 @@ __all__ = [
     "Minimum",
     "Multiply",
     "Normalization",
-    "Operation",
     "PReLU",
     "Permute",
     "ReLU",
