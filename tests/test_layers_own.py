@@ -466,7 +466,7 @@ def with_ops():
 def test_a_graph_uses_ops(backend):
     model = with_ops()
     names = [layer.name for layer in model.layers]
-    assert names[:3] == ["dense", "add", "tanh"]
+    assert {"dense", "add", "tanh", "slice", "concatenate", "divide"} <= set(names)
     first, second = model([X, X * 2])
     kernel, bias = model.layers[0].get_weights()
     h = np.tanh(X @ kernel + bias + 2 * X)
@@ -491,7 +491,7 @@ def test_ops_that_are_none_between_layers():
         ops.dropout(x, 0.5, 1)
     with pytest.raises(RuntimeError, match="dense/kernel.* only inside a layer's call"):
         ops.linear(x, layer.kernel)
-    with pytest.raises(ValueError, match="not those of"):
+    with pytest.raises(ValueError, match="transpose: axis 3 is out of range"):
         ops.transpose(x, (0, 3))
 
 
