@@ -7,8 +7,8 @@ kept here: gradients, optimizer state and counters outlive a plan. Called by `tr
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,9 +22,24 @@ from fastnn.heads import Heads, Kind
 from fastnn.ops.tensor import Variable
 
 # Slot name -> path of a variable -> that variable's part of the slot.
-Slots = dict[str, dict[str, np.ndarray]]
+Slots = Mapping[str, Mapping[str, np.ndarray]]
 
 PLANS_KEPT = 8  # executors of recent shapes and modes; each has a scratch block of its own
+
+
+class State(NamedTuple):
+    """The TRAINING block that all plans of a model share, and what lies in it."""
+
+    block: np.ndarray
+    store: Any  # the store of the parameters whose layout it has
+    variables: list[Variable]
+    slots: tuple[str, ...]
+    control: np.ndarray
+
+    def view(self, section: int, variable: Variable) -> np.ndarray:
+        """The part of a section (0 the gradients, 1 the first slot ...) that is a variable's."""
+        start = section * aligned(self.store.layout.parameters) + self.store.offsets[variable]
+        return np.ndarray(variable.value.shape, variable.value.dtype, self.block.data, start)
 
 
 class Executors:
@@ -41,23 +56,16 @@ class Executors:
         self.seed = config.next_seed()
         self._kept: dict[Any, tuple[Executor, list[Sum]]] = {}
         self._lock = threading.RLock()  # several threads may predict
-        self._training: np.ndarray | None = None  # the TRAINING block, and the store it fits
-        self._store: Any = None
-        self._variables: list[Variable] = []
-        self._slots: tuple[str, ...] = ()  # names of the optimizer's slots in it
-        self._waiting: tuple[Slots, Any] | None = None  # for a TRAINING block that is not there yet
+        self._state: State | None = None
+        self._slots: dict[str, float | None] = {}  # those of all plans so far
+        # What `restore` was given for slots that no plan has had yet, and for the control records.
+        self._waiting: dict[str, Mapping[str, np.ndarray]] = {}
+        self._waiting_control: np.ndarray | None = None
 
     @property
     def latest(self) -> Plan | None:
         """The plan that was used last."""
         return list(self._kept.values())[-1][0].plan if self._kept else None
-
-    def gradient(self, variable: Any) -> np.ndarray:
-        """A live view of a trained variable's gradient in the last batch."""
-        if self._training is None:
-            raise RuntimeError(f"{variable.path} has no gradient yet: nothing was trained")
-        value = variable.value  # gradients lie in the layout of the parameters, at the start
-        return np.ndarray(value.shape, value.dtype, self._training.data, variable.offset)
 
     def forget_plans(self) -> None:
         """Make all plans anew when they are needed; training goes on where it was."""
@@ -72,8 +80,10 @@ class Executors:
         weighted: Sequence[Kind] = (),
     ) -> tuple[Executor, list[Sum]]:
         """The executor for a mode, a row capacity, and data with weights for some outputs."""
-        trained = tuple(model.trainable_variables) if mode == "train" else ()
-        key = (mode, capacity, tuple(weighted), model.store, trained)
+        trained = settings = ()
+        if mode == "train":
+            trained, settings = tuple(model.trainable_variables), model.optimizer.settings()
+        key = (mode, capacity, tuple(weighted), model.store, trained, settings)
         with self._lock:
             found = self._kept.pop(key, None)
             if found is None:
@@ -88,82 +98,120 @@ class Executors:
     ) -> tuple[Executor, list[Sum]]:
         store = model.store
         traced = heads.for_data(weighted) if heads is not None and mode != "predict" else []
+        if mode == "train":
+            model.optimizer.check(model.variables)
         program, sums = trace(model, mode, traced, model.optimizer)
-        plan = build(program, store.layout, capacity)
+        plan = build(program, store.layout, capacity, self._slots if mode == "train" else None)
         training = self._block(plan, store, model.variables) if mode == "train" else None
         return backends.get(self.backend)(plan, store.block, training), sums
 
-    def _block(self, plan: Plan, store: Any, variables: list[Variable]) -> np.ndarray:
-        """The TRAINING block. If variables have moved to another store, their state moves along."""
-        self._variables = variables
-        updates = any(group.updates for group in plan.groups)
-        if updates and self._training is not None and self._store is store:
-            return self._training
-        block = zeros(plan.sizes["training"])
-        np.ndarray(1, CONTROL, block.data, plan.control_offset)["seed"] = self.seed
-        if not updates:  # all is frozen: such a plan has no optimizer state, and leaves ours alone
-            return block
-        if self._training is not None:
-            _move(self._training, self._store, block, store, plan.control_offset)
-        self._training, self._store, self._slots = block, store, plan.slots
-        if self._waiting is not None:
-            (slots, control), self._waiting = self._waiting, None
-            self._put_back(slots, control)
-        return block
+    # --- the TRAINING block ---
 
-    # --- the state of training, for model files ---
-
-    def slots(self) -> Slots:
-        """Optimizer state: slot name -> path of a variable -> live view; empty before training."""
-        if self._waiting is not None:
-            return self._waiting[0]
-        if self._training is None:
-            return {}
-        size = aligned(self._store.layout.parameters)
-        return {
-            name: {
-                path: np.ndarray(
-                    v.value.shape,
-                    v.value.dtype,
-                    self._training.data,
-                    i * size + self._store.offsets[v],
-                )
-                for path, v in by_path(self._variables).items()
-            }
-            for i, name in enumerate(self._slots, start=1)
-        }
+    def gradient(self, variable: Variable) -> np.ndarray:
+        """A live view of a trained variable's gradient in the last batch."""
+        if self._state is None:
+            raise RuntimeError(f"{variable.path} has no gradient yet: nothing was trained")
+        return self._state.view(0, variable)
 
     @property
     def control(self) -> np.ndarray | None:
-        """The control records, one per group (iteration, step, seed ...); None before training."""
-        if self._waiting is not None:
-            return self._waiting[1]
-        if self._training is None:
-            return None
-        offset = (1 + len(self._slots)) * aligned(self._store.layout.parameters)
-        count = (self._training.nbytes - offset) // CONTROL.itemsize
-        return np.ndarray(count, CONTROL, self._training.data, offset)
+        """The live control records, one per group (iteration, step, seed ...).
 
-    def restore(self, slots: Slots, control: np.ndarray) -> None:
+        Before training they are what `restore` was given, or None.
+        """
+        return self._waiting_control if self._state is None else self._state.control
+
+    def slots(self) -> Slots:
+        """Optimizer state: slot name -> path of a variable -> live view.
+
+        Before training it is what `restore` was given, or empty.
+        """
+        state = self._state
+        if state is None:
+            return self._waiting
+        named = by_path(state.variables)
+        return {
+            slot: {path: state.view(1 + i, v) for path, v in named.items()}
+            for i, slot in enumerate(state.slots)
+        }
+
+    def restore(self, slots: Slots, control: np.ndarray | None) -> None:
         """Put back what `slots` and `control` gave; training goes on from there.
 
-        Before training it waits for the first plan that trains: that one knows where each slot
-        lies.
-        """
-        if self._training is not None:
-            self._put_back(slots, control)
-            return
-        copies = {name: {p: np.array(a) for p, a in part.items()} for name, part in slots.items()}
-        self._waiting = copies, np.array(control)
+        What has no place yet, because no plan that trains was made, waits for one.
 
-    def _put_back(self, slots: Slots, control: np.ndarray) -> None:
-        for name, parts in self.slots().items():
-            for path, part in parts.items():
-                if path in slots.get(name, {}):
-                    part[...] = slots[name][path]
-        records = self.control
-        assert records is not None
-        records[: len(control)] = control[: len(records)]
+        Raises
+        ------
+        ValueError
+            A slot names a variable that is not there, or its shape differs; raised by the first
+            training where there is no plan yet.
+        """
+        with self._lock:
+            self._waiting = {
+                name: {path: np.array(part) for path, part in parts.items()}
+                for name, parts in slots.items()
+            }
+            self._waiting_control = None if control is None else np.array(control)
+            if self._state is not None:
+                self._put_back(self._state)
+
+    def take_averages(self, variables: Sequence[Variable]) -> None:
+        """Overwrite weights by their moving averages, where an optimizer keeps any."""
+        state = self._state
+        for number, slot in enumerate(() if state is None else state.slots, start=1):
+            if state is not None and slot.endswith("/average"):
+                for variable in variables:
+                    variable.value[...] = state.view(number, variable)
+
+    def _put_back(self, state: State) -> None:
+        """What is waiting and has a place now."""
+        named = by_path(state.variables)
+        for i, slot in enumerate(state.slots):
+            for path, value in self._waiting.get(slot, {}).items():
+                if path not in named:
+                    raise ValueError(
+                        f"the optimizer's state {slot!r} is of {path!r}, which this model does "
+                        f"not have; it has: {', '.join(named)}"
+                    )
+                view = state.view(1 + i, named[path])
+                if np.shape(value) != view.shape:
+                    raise ValueError(
+                        f"the optimizer's state {slot!r} of {path!r} has shape {np.shape(value)}, "
+                        f"expected {view.shape}"
+                    )
+                view[...] = value
+            self._waiting.pop(slot, None)
+        if self._waiting_control is not None:
+            count = min(len(state.control), len(self._waiting_control))
+            state.control[:count] = self._waiting_control[:count]
+            self._waiting_control = None
+
+    def _block(self, plan: Plan, store: Any, variables: list[Variable]) -> np.ndarray:
+        """The TRAINING block for a plan; a new one goes on where the last one was."""
+        old, size = self._state, plan.sizes["training"]
+        slots = tuple(plan.slots)
+        same = old is not None and old.store is store and old.slots == slots
+        if old is not None and same and old.block.nbytes >= size:
+            self._state = old._replace(variables=variables)
+            return old.block
+        block = zeros(size)
+        control = np.ndarray(len(plan.groups), CONTROL, block.data, plan.control_offset)
+        state = State(block, store, variables, slots, control)
+        control["seed"] = self.seed
+        parameters, room = store.layout.parameters, aligned(store.layout.parameters)
+        for i, initial in enumerate(plan.slots.values()):
+            start = (1 + i) * room
+            if initial is None:
+                block[start : start + parameters] = store.block[:parameters]
+            elif initial != 0:
+                block[start : start + room].view(store.dtype)[:] = initial
+        if old is not None:
+            _move(old, state)
+        self._put_back(state)
+        # Training plans that were made before work on the block of then.
+        self._kept = {key: kept for key, kept in self._kept.items() if key[0] != "train"}
+        self._state, self._slots = state, dict(plan.slots)
+        return block
 
 
 def by_path(variables: Sequence[Variable]) -> dict[str, Variable]:
@@ -179,16 +227,13 @@ def by_path(variables: Sequence[Variable]) -> dict[str, Variable]:
     return named
 
 
-def _move(source: np.ndarray, old: Any, target: np.ndarray, new: Any, control: int) -> None:
-    """Copy gradients, optimizer slots and the control record from one layout to another."""
-    old_size, new_size = aligned(old.layout.parameters), aligned(new.layout.parameters)
-    sections = control // new_size
-    for section in range(sections):
-        for variable, start in old.offsets.items():
-            if variable.storage == "parameter":
-                size = variable.value.nbytes
-                begin = section * new_size + new.offsets[variable]
-                start += section * old_size
-                target[begin : begin + size] = source[start : start + size]
-    start = sections * old_size
-    target[control : control + CONTROL.itemsize] = source[start : start + CONTROL.itemsize]
+def _move(old: State, new: State) -> None:
+    """Copy gradients, slots of the same name and the control records."""
+    sections = [(0, 0)]
+    sections += [(1 + old.slots.index(s), 1 + i) for i, s in enumerate(new.slots) if s in old.slots]
+    for variable in old.store.offsets:
+        if variable.storage == "parameter" and variable in new.store.offsets:
+            for source, target in sections:
+                new.view(target, variable)[...] = old.view(source, variable)
+    count = min(len(old.control), len(new.control))
+    new.control[:count] = old.control[:count]

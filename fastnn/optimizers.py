@@ -1,33 +1,63 @@
 """Optimizers, under Keras' names and with its defaults.
 
 An optimizer is two things: its settings, and `step`, which emits the op that updates one range of
-parameters. The formulas are in `fastnn.ops.optimizers`.
+parameters. The formulas are in `fastnn.ops.optimizers`; what all optimizers have in common (clipped
+gradients, averages of the weights ...) is put around them by `engine.build`.
 """
 
 from __future__ import annotations
 
+import fnmatch
+import functools
 import math
 import numbers
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from fastnn.ops.contract import emit
-from fastnn.ops.tensor import Tensor
-from fastnn.utils import Configurable, number, resolve, snake_case
+import numpy as np
 
-Slot = Callable[[str], Tensor]
+from fastnn import schedules
+from fastnn.ops.contract import emit
+from fastnn.ops.tensor import Tensor, Variable
+from fastnn.utils import Configurable, arguments, describe, number, resolve, snake_case
+
+Slot = Callable[..., Tensor]
 
 
 class Optimizer(Configurable):
-    """Base class.
+    """Base class. All optimizers take these arguments, after their own.
+
+    Settings can be changed at any time, `model.optimizer.learning_rate = 1e-4`; the next training
+    uses them and goes on with the state that it has.
 
     Parameters
     ----------
-    learning_rate : float
-        0 or more. Can be changed later: `model.optimizer.learning_rate = 1e-4`.
+    learning_rate : float or LearningRateSchedule
+        0 or more.
+    weight_decay : float, optional
+        Before each update the weights lose `weight_decay * learning_rate` of themselves.
+    clipnorm : float, optional
+        The gradient of each weight is shortened to this norm.
+    clipvalue : float, optional
+        Each number in a gradient is clipped to `-clipvalue .. clipvalue`.
+    global_clipnorm : float, optional
+        All gradients together are shortened to this norm. At most one of the three can be given.
+    use_ema : bool, default False
+        Keep a moving average of the weights, which takes their place at the end of `fit`.
+    ema_momentum : float, default 0.99
+        `average = ema_momentum * average + (1 - ema_momentum) * weight`, after each batch.
+    ema_overwrite_frequency : int, optional
+        The average also takes the weights' place at each so many updates.
+    loss_scale_factor : float, optional
+        Accepted for Keras' sake, without effect: only half precision needs it.
     gradient_accumulation_steps : int, optional
         Batches per update; their gradients are averaged.
     name : str, optional
+    layer_rates : dict, optional
+        Factors of the learning rate: `{"dense_1": 0.1, "encoder*": 0}`. A key is the name of a
+        layer, the path of a weight ("dense_1/bias"), or a pattern of either with * and ?; the first
+        that fits counts. 0 freezes.
 
     Raises
     ------
@@ -35,69 +65,223 @@ class Optimizer(Configurable):
         A setting is out of its range, or is not supported.
     """
 
-    iterations = 0  # updates done; training keeps it current
-    schedule: Any = None
-
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Any = 0.001,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
         name: str | None = None,
-        **unsupported: Any,
+        layer_rates: Mapping[str, float] | None = None,
+        **unknown: Any,
     ) -> None:
+        for key in unknown:
+            raise TypeError(f"{type(self).__name__} has no argument {key!r}")
         self.name = name or snake_case(type(self).__name__)
-        for key, value in unsupported.items():
-            if key not in _KERAS_ARGUMENTS:
-                raise TypeError(f"{type(self).__name__} has no argument {key!r}")
-            if value is not None and value is not False and value != _KERAS_ARGUMENTS[key]:
-                raise ValueError(
-                    f"{type(self).__name__}: {key}={value!r} is not supported; leave it out"
-                )
-        k = gradient_accumulation_steps
-        integral = isinstance(k, numbers.Integral) and not isinstance(k, bool)
-        if k is not None and (not integral or k < 1):
+        self.iterations = 0  # updates done; training keeps it current
+        self._batches = 0  # training batches done: what a schedule counts
+        self._excluded: tuple[Variable, ...] = ()
+        self._excluded_names = ""
+        self.weight_decay = None if weight_decay is None else self._number(
+            "weight_decay", weight_decay, 0)  # fmt: skip
+        limits = {
+            "clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm,
+        }  # fmt: skip
+        for key, limit in limits.items():
+            if limit is not None and self._number(key, limit, 0) == 0:
+                raise ValueError(f"{type(self).__name__}: {key} must be above 0, got {limit!r}")
+        given = {key: limit for key, limit in limits.items() if limit is not None}
+        if len(given) > 1:
             raise ValueError(
-                f"gradient_accumulation_steps must be an integer of 1 or more, got {k!r}"
+                f"{type(self).__name__}: give only one of clipnorm, clipvalue and global_clipnorm, "
+                f"got {', '.join(f'{key}={limit!r}' for key, limit in given.items())}"
             )
-        self.gradient_accumulation_steps = 1 if k is None else int(k)
+        self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
+        self.use_ema = bool(use_ema)
+        self.ema_momentum = self._number("ema_momentum", ema_momentum, 0)
+        if self.ema_momentum > 1:
+            raise ValueError(
+                f"{type(self).__name__}: ema_momentum must be a number from 0 to 1, got "
+                f"{ema_momentum!r}"
+            )
+        self.ema_overwrite_frequency = self._steps(
+            "ema_overwrite_frequency", ema_overwrite_frequency
+        )
+        if loss_scale_factor is not None:
+            loss_scale_factor = self._number("loss_scale_factor", loss_scale_factor, 0)
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = (
+            self._steps("gradient_accumulation_steps", gradient_accumulation_steps) or 1
+        )
+        self.layer_rates = self._layer_rates(layer_rates)
+        self._schedule: schedules.LearningRateSchedule | None = None
         self.learning_rate = learning_rate
+
+    # --- the learning rate ---
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the next update."""
+        """The rate of the next batch."""
+        if self._schedule is not None:
+            return float(self._schedule.table(self._batches, 1)[0])
         return self._learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        self._learning_rate = self._number("learning_rate", value, low=0.0)
+        if isinstance(value, (schedules.LearningRateSchedule, dict)):
+            self._schedule = schedules.get(value)
+            return
+        rate = self._number("learning_rate", value, low=0.0)
+        if self._schedule is not None:
+            raise TypeError(
+                f"{type(self).__name__}: the learning rate follows "
+                f"{type(self._schedule).__name__} and cannot be set to {value!r}; set it to "
+                "another schedule, or make the optimizer with a number"
+            )
+        self._learning_rate = rate
 
-    def rates(self, iteration: int, step: int, batches: int) -> Any:
-        """The rates of the next `batches` batches; None where the rate stays as it is.
+    @property
+    def schedule(self) -> schedules.LearningRateSchedule | None:
+        """The schedule of the learning rate, if it has one."""
+        return self._schedule
+
+    def rates(self, iteration: int, step: int, batches: int) -> np.ndarray | None:
+        """The rates of the next batches, as a schedule has them; None without one.
 
         Parameters
         ----------
-        iteration, step : int
-            Updates and batches that are done.
-        """
-        return None
+        iteration : int
+            Updates done.
+        step : int
+            Training batches done: what a schedule counts, as in Keras.
+        batches : int
 
-    def step(self, w: Tensor, g: Tensor, slot: Slot, rate_factor: float) -> None:
+        Raises
+        ------
+        ValueError
+            The schedule gives no rate; the message names the step.
+        """
+        return None if self._schedule is None else self._schedule.table(step, batches)
+
+    def reached(self, iteration: int, step: int) -> None:
+        """Training is here: so many updates and batches are done."""
+        self.iterations, self._batches = int(iteration), int(step)
+
+    # --- what plans are made of ---
+
+    def step(self, w: Tensor, g: Tensor, slot: Slot, **row: Any) -> None:
         """Emit the update of parameters `w` by their gradient `g`.
 
-        `slot(name)` gives a buffer like `w` that lasts; the rate is multiplied by `rate_factor`.
+        `slot(name, initial=0.0)` gives a buffer like `w` that lasts; `row` (the rate factor and the
+        weight decay of these parameters) is handed on to the op.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no step(w, g, slot, **row)")
+
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Variable] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
+        """Leave some weights out of the weight decay.
+
+        Parameters
+        ----------
+        var_list : list of Variable, optional
+        var_names : list of str, optional
+            Regular expressions: weights whose name (such as "bias") contains one are left out.
+        """
+        self._excluded = tuple(var_list or ())
+        for variable in self._excluded:
+            if not isinstance(variable, Variable):
+                raise TypeError(
+                    f"exclude_from_weight_decay: var_list holds weights such as layer.kernel, got "
+                    f"{variable!r}"
+                )
+        if isinstance(var_names, str):
+            raise TypeError(f"exclude_from_weight_decay: var_names is a list, got {var_names!r}")
+        self._excluded_names = "|".join(var_names or ())
+
+    def decay_of(self, variable: Variable) -> float:
+        """The weight decay of a variable."""
+        named = self._excluded_names and re.search(self._excluded_names, variable.name)
+        if not self.weight_decay or named or any(v is variable for v in self._excluded):
+            return 0.0
+        return float(self.weight_decay)
+
+    def factor_of(self, variable: Variable) -> float:
+        """What the learning rate of a variable is multiplied by."""
+        for pattern, factor in self.layer_rates.items():
+            if _fits(pattern, variable):
+                return factor
+        return 1.0
+
+    def settings(self) -> tuple[str, ...]:
+        """All that plans depend on: when it changes, they are made anew."""
+        own: Any = type(self)
+        values = [repr(getattr(self, name, None)) for name in _setting_names(own)]
+        return (*values, self._excluded_names, *(str(id(v)) for v in self._excluded))
+
+    def check(self, variables: Sequence[Variable]) -> None:
+        """Refuse settings that were changed to what the constructor would not take.
+
+        Raises
+        ------
+        ValueError
+            As the constructor; or `layer_rates` names what is not among the variables.
+        """
+        own: Any = type(self)
+        names = _setting_names(own)
+        if all(hasattr(self, name) for name in names):
+            own(**{name: getattr(self, name) for name in names})
+        for pattern in self.layer_rates:
+            if not any(_fits(pattern, v) for v in variables):
+                layers = dict.fromkeys(v.layer_name for v in variables)
+                raise ValueError(
+                    f"{type(self).__name__}: layer_rates names {pattern!r}, which fits no layer; "
+                    f"those with weights are: {', '.join(layers)}"
+                )
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if self._schedule is not None:
+            config["learning_rate"] = describe(self._schedule)
+        return config
+
+    # --- checks ---
 
     def _number(self, name: str, value: Any, low: float, below: float = math.inf) -> float:
         return number(f"{type(self).__name__}: {name}", value, low, below)
 
+    def _steps(self, name: str, value: Any) -> int | None:
+        integral = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if value is not None and (not integral or value < 1):
+            raise ValueError(f"{name} must be an integer of 1 or more, got {value!r}")
+        return None if value is None else int(value)
 
-# Arguments of Keras that do not exist here yet, with the value that has no effect.
-_KERAS_ARGUMENTS = {
-    "amsgrad": False, "weight_decay": None, "clipnorm": None, "clipvalue": None,
-    "global_clipnorm": None, "use_ema": False, "ema_momentum": 0.99,
-    "ema_overwrite_frequency": None, "loss_scale_factor": None,
-}  # fmt: skip
+    def _layer_rates(self, given: Any) -> dict[str, float]:
+        if given is not None and not isinstance(given, Mapping):
+            raise ValueError(
+                f"{type(self).__name__}: layer_rates must be a dictionary such as "
+                f"{{'dense_1': 0.1}}, got {given!r}"
+            )
+        return {
+            str(name): self._number(f"layer_rates[{name!r}]", factor, 0)
+            for name, factor in (given or {}).items()
+        }
+
+
+def _fits(pattern: str, variable: Variable) -> bool:
+    return any(fnmatch.fnmatchcase(n, pattern) for n in (variable.layer_name, variable.path))
+
+
+@functools.lru_cache
+def _setting_names(cls: Any) -> tuple[str, ...]:
+    """The constructor's arguments, without those that no plan depends on."""
+    return tuple(n for n in arguments(cls) if n not in ("learning_rate", "name"))
 
 
 class SGD(Optimizer):
@@ -105,7 +289,7 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.01
+    learning_rate : float or LearningRateSchedule, default 0.01
     momentum : float, default 0.0
         At least 0, below 1.
     nesterov : bool, default False
@@ -114,7 +298,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.01,
+        learning_rate: Any = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
         **kwargs: Any,
@@ -123,13 +307,13 @@ class SGD(Optimizer):
         self.momentum = self._number("momentum", momentum, 0, 1)
         self.nesterov = bool(nesterov)
 
-    def step(self, w: Tensor, g: Tensor, slot: Slot, rate_factor: float) -> None:
+    def step(self, w: Tensor, g: Tensor, slot: Slot, **row: Any) -> None:
         if self.momentum == 0:
-            emit("sgd", w, g, rate_factor=rate_factor)
+            emit("sgd", w, g, **row)
             return
         emit(
-            "momentum", w, g, slot("velocity"), rate_factor=rate_factor,
-            momentum=self.momentum, nesterov=self.nesterov,
+            "momentum", w, g, slot("velocity"), momentum=self.momentum, nesterov=self.nesterov,
+            **row,
         )  # fmt: skip
 
 
@@ -138,7 +322,7 @@ class RMSprop(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.001
+    learning_rate : float or LearningRateSchedule, default 0.001
     rho : float, default 0.9
         Decay of the mean square.
     momentum : float, default 0.0
@@ -150,7 +334,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Any = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-7,
@@ -163,12 +347,12 @@ class RMSprop(Optimizer):
         self.epsilon = self._number("epsilon", epsilon, 0)
         self.centered = bool(centered)
 
-    def step(self, w: Tensor, g: Tensor, slot: Slot, rate_factor: float) -> None:
+    def step(self, w: Tensor, g: Tensor, slot: Slot, **row: Any) -> None:
         average = slot("average_gradient") if self.centered else None
         velocity = slot("velocity") if self.momentum else None
         emit(
-            "rmsprop", w, g, slot("mean_square"), average, velocity, rate_factor=rate_factor,
-            rho=self.rho, epsilon=self.epsilon, momentum=self.momentum,
+            "rmsprop", w, g, slot("mean_square"), average, velocity, rho=self.rho,
+            epsilon=self.epsilon, momentum=self.momentum, **row,
         )  # fmt: skip
 
 
@@ -177,37 +361,210 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.001
+    learning_rate : float or LearningRateSchedule, default 0.001
     beta_1, beta_2 : float, default 0.9 and 0.999
         Decay of the means of the gradient and of its square.
     epsilon : float, default 1e-7
         Added to the root of the second mean before its bias is corrected.
     amsgrad : bool, default False
-        True is not supported.
+        Divide by the largest second mean so far (Reddi, Kale and Kumar, ICLR 2018).
     """
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: Any = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
         amsgrad: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(learning_rate, amsgrad=amsgrad, **kwargs)
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = self._number("beta_1", beta_1, 0, 1)
+        self.beta_2 = self._number("beta_2", beta_2, 0, 1)
+        self.epsilon = self._number("epsilon", epsilon, 0)
+        self.amsgrad = bool(amsgrad)
+
+    def step(self, w: Tensor, g: Tensor, slot: Slot, **row: Any) -> None:
+        largest = slot("v_max") if self.amsgrad else None
+        emit(
+            "adam", w, g, slot("m"), slot("v"), largest, beta_1=self.beta_1, beta_2=self.beta_2,
+            epsilon=self.epsilon, **row,
+        )  # fmt: skip
+
+
+class AdamW(Adam):
+    """Adam with weight decay (Loshchilov and Hutter, arXiv 1711.05101).
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule, default 0.001
+    weight_decay : float, default 0.004
+    beta_1, beta_2, epsilon, amsgrad
+        As for Adam.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs
+        )
+
+
+class Adamax(Optimizer):
+    """Adam with the largest gradient in place of the mean square (arXiv 1412.6980, section 7).
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule, default 0.001
+    beta_1, beta_2 : float, default 0.9 and 0.999
+        Decay of the mean of the gradient, and of its largest size.
+    epsilon : float, default 1e-7
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
         self.beta_1 = self._number("beta_1", beta_1, 0, 1)
         self.beta_2 = self._number("beta_2", beta_2, 0, 1)
         self.epsilon = self._number("epsilon", epsilon, 0)
 
-    def step(self, w: Tensor, g: Tensor, slot: Slot, rate_factor: float) -> None:
+    def step(self, w: Tensor, g: Tensor, slot: Slot, **row: Any) -> None:
         emit(
-            "adam", w, g, slot("m"), slot("v"), rate_factor=rate_factor,
-            beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon,
+            "adamax", w, g, slot("m"), slot("u"), beta_1=self.beta_1, beta_2=self.beta_2,
+            epsilon=self.epsilon, **row,
         )  # fmt: skip
 
 
-_CLASSES: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam}
+class Nadam(Optimizer):
+    """Adam with Nesterov's momentum (Dozat, 2016).
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule, default 0.001
+    beta_1, beta_2 : float, default 0.9 and 0.999
+        Decay of the means of the gradient and of its square.
+    epsilon : float, default 1e-7
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = self._number("beta_1", beta_1, 0, 1)
+        self.beta_2 = self._number("beta_2", beta_2, 0, 1)
+        self.epsilon = self._number("epsilon", epsilon, 0)
+
+    def step(self, w: Tensor, g: Tensor, slot: Slot, **row: Any) -> None:
+        emit(
+            "nadam", w, g, slot("m"), slot("v"), beta_1=self.beta_1, beta_2=self.beta_2,
+            epsilon=self.epsilon, **row,
+        )  # fmt: skip
+
+
+class Adagrad(Optimizer):
+    """The gradient divided by the root of the sum of its squares (Duchi et al., JMLR 12, 2011).
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule, default 0.001
+    initial_accumulator_value : float, default 0.1
+        What the sum of squares starts with.
+    epsilon : float, default 1e-7
+        Inside the root.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.initial_accumulator_value = self._number(
+            "initial_accumulator_value", initial_accumulator_value, 0
+        )
+        self.epsilon = self._number("epsilon", epsilon, 0)
+
+    def step(self, w: Tensor, g: Tensor, slot: Slot, **row: Any) -> None:
+        squares = slot("square_sum", initial=self.initial_accumulator_value)
+        emit("adagrad", w, g, squares, epsilon=self.epsilon, **row)
+
+
+class Adadelta(Optimizer):
+    """Steps as large as the last ones, relative to the gradient (Zeiler, arXiv 1212.5701).
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule, default 0.001
+        The paper has none, which is 1.
+    rho : float, default 0.95
+        Decay of the means of the squares of gradients and of steps.
+    epsilon : float, default 1e-7
+        Inside the roots.
+    """
+
+    def __init__(
+        self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float = 1e-7, **kwargs: Any
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.rho = self._number("rho", rho, 0, 1)
+        self.epsilon = self._number("epsilon", epsilon, 0)
+
+    def step(self, w: Tensor, g: Tensor, slot: Slot, **row: Any) -> None:
+        emit(
+            "adadelta", w, g, slot("mean_square"), slot("mean_square_step"), rho=self.rho,
+            epsilon=self.epsilon, **row,
+        )  # fmt: skip
+
+
+class Lion(Optimizer):
+    """The sign of a mean gradient (Chen et al., arXiv 2302.06675).
+
+    Its rate should be 3 to 10 times smaller than Adam's, its weight decay as much larger.
+
+    Parameters
+    ----------
+    learning_rate : float or LearningRateSchedule, default 0.001
+    beta_1, beta_2 : float, default 0.9 and 0.99
+        How much of the mean gradient goes into the step, and stays.
+    """
+
+    def __init__(
+        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.99, **kwargs: Any
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1 = self._number("beta_1", beta_1, 0, 1)
+        self.beta_2 = self._number("beta_2", beta_2, 0, 1)
+
+    def step(self, w: Tensor, g: Tensor, slot: Slot, **row: Any) -> None:
+        emit("lion", w, g, slot("m"), beta_1=self.beta_1, beta_2=self.beta_2, **row)
+
+
+_CLASSES: dict[str, type[Optimizer]] = {
+    cls.__name__.lower(): cls
+    for cls in (SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lion)
+}
 
 
 def get(identifier: Any) -> Optimizer:

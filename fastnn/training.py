@@ -533,6 +533,10 @@ class _Run:
                     logs = self.results(self.job.sums_of(number))
                     self.history.add(number + self.first_epoch, logs)
             raise
+        model, optimizer = self.model, self.model.optimizer
+        if optimizer.use_ema and optimizer.iterations:
+            trained = [v for v in model.trainable_variables if optimizer.factor_of(v)]
+            model._executors.take_averages(trained)
         self.call("on_train_end", self.logs)
 
     def slices(self) -> None:
@@ -590,10 +594,8 @@ def _call(hooks: Sequence[Callback], hook: str, *args: Any) -> None:
 def _train(optimizer: Any, executor: Executor, job: Job) -> None:
     """One slice, with the optimizer's rate or the table of its schedule."""
     control = executor.control[0]
-    left = (job.epochs - job.epoch) * job.steps - job.step
-    job.rates = optimizer.rates(
-        int(control["iteration"]), int(control["step"]), min(left, RATES_AT_ONCE)
-    )
+    left = min((job.epochs - job.epoch) * job.steps - job.step, job.max_batches, RATES_AT_ONCE)
+    job.rates = optimizer.rates(int(control["iteration"]), int(control["step"]), left)
     if job.rates is None:
         executor.control["rate"] = optimizer.learning_rate
     try:
@@ -605,10 +607,7 @@ def _train(optimizer: Any, executor: Executor, job: Job) -> None:
 def _note(optimizer: Any, executor: Executor) -> None:
     """Tell the optimizer where the executor is."""
     control = executor.control[0]
-    optimizer.iterations = int(control["iteration"])
-    table = optimizer.rates(optimizer.iterations, int(control["step"]), 1)
-    if table is not None:
-        optimizer._learning_rate = float(table[0])
+    optimizer.reached(int(control["iteration"]), int(control["step"]))
 
 
 def _verbosity(verbose: Any) -> int:

@@ -32,7 +32,7 @@ class Configurable:
         """The constructor's arguments, as what JSON can hold; `from_config` takes them."""
         return {
             name: describe(getattr(self, name))
-            for name in _arguments(type(self))
+            for name in arguments(type(self))
             if hasattr(self, name)
         }
 
@@ -42,7 +42,7 @@ class Configurable:
         return cls(**config)
 
 
-def _arguments(cls: type) -> list[str]:
+def arguments(cls: type) -> list[str]:
     """Names of the arguments that `cls(...)` takes; **kwargs are those of the next base class."""
     names: dict[str, None] = {}
     for base in cls.__mro__:

@@ -886,16 +886,16 @@ def _(rng: Rng) -> Iterator[Case]:
     yield Case("class_counts", [zeros, np.eye(3)[:2], None], {"threshold": None})
 
 
-@of("square_sums")
+@of("r2_sums")
 def _(rng: Rng) -> Iterator[Case]:
     for shape, weighted in loss_shapes(rng):
         p, t = normal(rng, *shape), normal(rng, *shape)
         inputs = [p, t, optional_weights(rng, weighted)]
-        yield Case("square_sums", inputs, terms=p.size, magnitude=square_size)
+        yield Case("r2_sums", inputs, terms=p.size, magnitude=square_size)
 
 
 def square_size(p: Any, t: Any, weight: Any) -> Any:
-    return registry()["square_sums"].define(-np.abs(p), np.abs(t), weight)
+    return registry()["r2_sums"].define(-np.abs(p), np.abs(t), weight)
 
 
 @of("batch_weights")
@@ -1019,8 +1019,9 @@ LENGTHS = (*SIZES, 1030)
 
 def _update(op: str, arrays: list[Any], hyper: dict[str, Any], **control: Any) -> Iterator[Case]:
     for factor in (1.0, 0.25):
-        yield Case(op, arrays, {"rate_factor": factor, **hyper}, [False] * len(arrays),
-                   control={"rate": 0.05, **control})  # fmt: skip
+        row = {"rate_factor": factor, "decay": 2.0 - 2 * factor}
+        control = {"rate": 0.05, **control}
+        yield Case(op, arrays, {**row, **hyper}, [False] * len(arrays), control=control)
 
 
 @of("sgd")
@@ -1049,15 +1050,62 @@ def _(rng: Rng) -> Iterator[Case]:
                 yield from _update("rmsprop", arrays, hyper)
 
 
+@of("adagrad")
+def _(rng: Rng) -> Iterator[Case]:
+    for n in LENGTHS:
+        arrays = [normal(rng, n), normal(rng, n), positive(rng, n)]
+        yield from _update("adagrad", arrays, {"epsilon": 1e-7})
+
+
+@of("adadelta")
+def _(rng: Rng) -> Iterator[Case]:
+    for n in LENGTHS:
+        arrays = [normal(rng, n), normal(rng, n), positive(rng, n), positive(rng, n)]
+        yield from _update("adadelta", arrays, {"rho": 0.9, "epsilon": 1e-7})
+
+
 @of("adam")
 def _(rng: Rng) -> Iterator[Case]:
     hyper = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
     for n in LENGTHS:
         for iteration in (0, 1, 1000, 10**6):
             arrays = [normal(rng, n), normal(rng, n), normal(rng, n), positive(rng, n)]
-            yield from _update("adam", arrays, hyper, iteration=iteration)
-        zeros = [normal(rng, n), normal(rng, n), np.zeros(n), np.zeros(n)]
+            for largest in (None, positive(rng, n)):
+                yield from _update("adam", [*arrays, largest], hyper, iteration=iteration)
+        zeros = [normal(rng, n), normal(rng, n), np.zeros(n), np.zeros(n), None]
         yield from _update("adam", zeros, {**hyper, "beta_1": 0.5})
+
+
+@of("adamax")
+def _(rng: Rng) -> Iterator[Case]:
+    hyper = {"beta_1": 0.9, "beta_2": 0.8, "epsilon": 1e-7}
+    for n in LENGTHS:
+        for iteration in (0, 1, 1000):
+            arrays = [normal(rng, n), normal(rng, n), normal(rng, n), positive(rng, n)]
+            yield from _update("adamax", arrays, hyper, iteration=iteration)
+
+
+@of("nadam")
+def _(rng: Rng) -> Iterator[Case]:
+    hyper = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+    for n in LENGTHS:
+        for iteration in (0, 1, 7, 300, 10**5):
+            arrays = [normal(rng, n), normal(rng, n), normal(rng, n), positive(rng, n)]
+            yield from _update("nadam", arrays, hyper, iteration=iteration)
+        yield from _update("nadam", arrays, {**hyper, "beta_1": 0.5}, iteration=2)
+        yield from _update("nadam", arrays, {**hyper, "beta_1": 0.0}, iteration=2)
+
+
+@of("lion")
+def _(rng: Rng) -> Iterator[Case]:
+    for n in LENGTHS:
+        for zero in (False, True):  # the sign of 0 is 0
+            arrays = [normal(rng, n), *(np.zeros(n) if zero else away(rng, n) for _ in range(2))]
+            arrays[2] = np.copysign(arrays[2], arrays[1] if n % 2 else -arrays[1])
+            yield from _update("lion", arrays, {"beta_1": 0.9, "beta_2": 0.8})
+
+
+# --- updates beside the optimizer: no rows either ------------------------------------------------
 
 
 @of("accumulate")
@@ -1072,6 +1120,62 @@ def _(rng: Rng) -> Iterator[Case]:
 def _(rng: Rng) -> Iterator[Case]:
     for n in LENGTHS:
         yield Case("clear", [normal(rng, n)], batched=[False])
+
+
+@of("clip")
+def _(rng: Rng) -> Iterator[Case]:
+    for n in LENGTHS:
+        for low, high in ((-0.5, 0.75), (0.0, np.inf)):
+            w = normal(rng, n)
+            w[n // 2] = rng.choice([np.nan, np.inf, -np.inf, 0.1])
+            yield Case("clip", [w], {"low": low, "high": high}, [False])
+
+
+@of("square_sum")
+def _(rng: Rng) -> Iterator[Case]:
+    for n in (*LENGTHS, 5000):
+        for before in (None, np.array([3.5])):
+            yield Case("square_sum", [normal(rng, n), before], batched=[False, False], terms=n)
+
+
+@of("clip_norm")
+def _(rng: Rng) -> Iterator[Case]:
+    for n in LENGTHS:
+        for total in (0.0, 3.0, 4.5, 1e6, np.inf, np.nan):
+            arrays = [normal(rng, n), np.array([total])]
+            yield Case("clip_norm", arrays, {"limit": 2.0}, [False, False])
+
+
+@of("average")
+def _(rng: Rng) -> Iterator[Case]:
+    for n in LENGTHS:
+        for iteration, overwrite, between, step in (
+            (0, 0, 0, 0), (0, 1, 0, 0), (4, 0, 0, 4), (4, 5, 0, 4), (4, 3, 0, 4), (4, 5, 3, 13),
+            (4, 5, 3, 14),
+        ):  # fmt: skip
+            yield Case(
+                "average", [normal(rng, n), normal(rng, n)],
+                {"momentum": 0.75, "overwrite": overwrite, "between": between}, [False, False],
+                control={"iteration": iteration, "step": step},
+            )  # fmt: skip
+
+
+@of("limit_norm")
+def _(rng: Rng) -> Iterator[Case]:
+    limits = [
+        {"low": 0.0, "high": 2.0, "rate": 1.0},
+        {"low": 1.0, "high": 1.0, "rate": 1.0},
+        {"low": 1.5, "high": 2.5, "rate": 0.25},
+    ]
+    shapes = [((n,), (0,)) for n in SIZES]
+    shapes += [((3, n), (0,)) for n in SIZES] + [((n, 5), (-1,)) for n in SIZES]
+    shapes += [((2, 3, 4, 17), (0, 1, 2)), ((2, 3, 4, 5), (1, 2)), ((4, 5), (0, 1))]
+    for i, (shape, axes) in enumerate(shapes):
+        w = normal(rng, *shape)
+        terms = int(np.prod([shape[a] for a in axes]))
+        yield Case("limit_norm", [w], {"axes": axes, **limits[i % 3]}, [False], terms=terms)
+        w = np.zeros(shape)
+        yield Case("limit_norm", [w], {"axes": axes, **limits[i % 3]}, [False], terms=terms)
 
 
 # --- random numbers ------------------------------------------------------------------------------

@@ -405,13 +405,23 @@ def matrix_transposed(p, t, weight):
 
 
 @mistake_in("sgd")
-def uphill(w, g, control, rate_factor):
-    return right("sgd", w, -g, control, rate_factor=rate_factor)
+def uphill(w, g, control, **attrs):
+    return right("sgd", w, -g, control, **attrs)
 
 
 @mistake_in("sgd")
-def rate_factor_ignored(w, g, control, rate_factor):
-    return right("sgd", w, g, control, rate_factor=1.0)
+def rate_factor_ignored(w, g, control, rate_factor, **attrs):
+    return right("sgd", w, g, control, rate_factor=1.0, **attrs)
+
+
+@mistake_in("sgd")
+def weight_decay_ignored(w, g, control, decay, **attrs):
+    return right("sgd", w, g, control, decay=0.0, **attrs)
+
+
+@mistake_in("momentum")
+def weight_decay_as_penalty(w, g, v, control, decay, **attrs):
+    return right("momentum", w, g + decay * w, v, control, decay=0.0, **attrs)
 
 
 @mistake_in("momentum")
@@ -431,17 +441,97 @@ def never_centered(w, g, v, a, m, control, **attrs):
 
 
 @mistake_in("adam")
-def bias_not_corrected(w, g, m, v, control, **attrs):
+def bias_not_corrected(w, g, m, v, u, control, **attrs):
     late = control.copy()
     late["iteration"] = 10**9
-    return right("adam", w, g, m, v, late, **attrs)
+    return right("adam", w, g, m, v, u, late, **attrs)
 
 
 @mistake_in("adam")
-def one_step_late(w, g, m, v, control, **attrs):
+def one_step_late(w, g, m, v, u, control, **attrs):
     late = control.copy()
     late["iteration"] += 1
-    return right("adam", w, g, m, v, late, **attrs)
+    return right("adam", w, g, m, v, u, late, **attrs)
+
+
+@mistake_in("adam")
+def never_amsgrad(w, g, m, v, u, control, **attrs):
+    w, m, v, _ = right("adam", w, g, m, v, None, control, **attrs)
+    return w, m, v, u
+
+
+@mistake_in("adagrad")
+def divided_before_the_square_is_added(w, g, v, control, **attrs):
+    w, _ = right("adagrad", w, g, v - g * g, control, **attrs)
+    return w, v + g * g
+
+
+@mistake_in("adadelta")
+def steps_not_averaged(w, g, v, s, control, **attrs):
+    w, v, _ = right("adadelta", w, g, v, s, control, **attrs)
+    return w, v, s
+
+
+@mistake_in("adamax")
+def sign_of_the_gradient_kept(w, g, m, u, control, beta_2, **attrs):
+    w, m, _ = right("adamax", w, g, m, u, control, beta_2=beta_2, **attrs)
+    return w, m, np.maximum(beta_2 * u, g)
+
+
+@mistake_in("nadam")
+def momentum_of_the_last_step(w, g, m, v, control, **attrs):
+    early = control.copy()
+    early["iteration"] += 1
+    return right("nadam", w, g, m, v, early, **attrs)
+
+
+@mistake_in("lion")
+def momentum_before_the_step(w, g, m, control, beta_1, beta_2, **attrs):
+    _, m = right("lion", w, g, m, control, beta_1=beta_1, beta_2=beta_2, **attrs)
+    w, _ = right("lion", w, g, m, control, beta_1=beta_1, beta_2=beta_2, **attrs)
+    return w, m
+
+
+@mistake_in("clip")
+def only_below(w, low, high):
+    return np.maximum(w, w.dtype.type(low))
+
+
+@mistake_in("square_sum")
+def before_forgotten(w, before):
+    return right("square_sum", w, None)
+
+
+@mistake_in("clip_norm")
+def always_to_the_limit(g, square_sum, limit):
+    return g * g.dtype.type(limit / max(np.sqrt(square_sum[0]), 1e-3))
+
+
+@mistake_in("average")
+def old_weights_at_first(w, a, control, **attrs):
+    late = control.copy()
+    late["iteration"] += 100
+    return right("average", w, a, late, **attrs)
+
+
+@mistake_in("average")
+def in_every_batch(w, a, control, between, **attrs):
+    return right("average", w, a, control, between=0, **attrs)
+
+
+@mistake_in("average")
+def never_written_back(w, a, control, overwrite, **attrs):
+    return right("average", w, a, control, overwrite=0, **attrs)
+
+
+@mistake_in("limit_norm")
+def one_norm_for_all(w, axes, **attrs):
+    return right("limit_norm", w, axes=tuple(range(w.ndim)), **attrs)
+
+
+@mistake_in("limit_norm")
+def at_once(w, rate, **attrs):
+    return right("limit_norm", w, rate=1.0, **attrs)
 
 
 @mistake_in("accumulate")
@@ -562,14 +652,14 @@ def rows_not_counted(x, weight, function):
 
 
 @mistake_in("top_k_only")
-def last_of_equal_ones(p, k):
+def last_of_equally_large_ones(p, k):
     return right("top_k_only", p[..., ::-1], k=k)[..., ::-1]
 
 
-@mistake_in("square_sums")
+@mistake_in("r2_sums")
 def squares_not_weighted(p, t, weight):
-    cells = right("square_sums", p, t, weight)
-    cells[1] = right("square_sums", p, t, None)[1]
+    cells = right("r2_sums", p, t, weight)
+    cells[1] = right("r2_sums", p, t, None)[1]
     return cells
 
 

@@ -34,6 +34,8 @@ FILLINGS = {"nan": 0xFFF00000, "numbers": 0x40000000}
 # values, and the second times max(1, |expected|).
 TOLERANCES = {"float32": (1.3e-6, 1e-5), "float64": (1e-15, 1e-12)}
 
+WIDE = ("scale", "before", "square_sum")  # inputs that are control numbers: always float64
+
 # Outputs that no plan adds to, beside those that are updated in place and control numbers:
 # differentiation refuses a second gradient of these probabilities, and what a normalization keeps
 # for its gradient has one writer.
@@ -68,7 +70,7 @@ class Case:
         float64 arrays, given to the op in the tested type; int32 arrays (ids, labels) as they are;
         None where an optional one is absent.
     batched : list of bool, optional
-        Which inputs begin with the rows of the batch; by default all but those called "scale".
+        Which inputs begin with the rows of the batch; by default all but those in WIDE.
     terms : int
         Length of the longest sum that makes one number.
     magnitude : callable, optional
@@ -96,7 +98,7 @@ class Case:
     def __post_init__(self) -> None:
         if self.batched is None:
             names = input_names(self.definition, len(self.inputs))
-            self.batched = [name != "scale" for name in names]
+            self.batched = [name not in WIDE for name in names]
 
     @property
     def definition(self) -> Op:
@@ -137,14 +139,14 @@ class Case:
                 continue
             shape = (None, *array.shape[1:]) if batched else array.shape
             dtype = "real" if array.dtype == np.float64 else array.dtype.name
-            made.append(Tensor(shape, "float64" if name == "scale" else dtype, name, "feed"))
+            made.append(Tensor(shape, "float64" if name in WIDE else dtype, name, "feed"))
         return made
 
     def given(self, dtype: str) -> list[Any]:
         """The inputs in the tested type."""
         names = input_names(self.definition, len(self.inputs))
         return [
-            a if a is None or a.dtype != np.float64 or n == "scale" else a.astype(dtype)
+            a if a is None or a.dtype != np.float64 or n in WIDE else a.astype(dtype)
             for n, a in zip(names, self.inputs)
         ]
 
@@ -257,7 +259,7 @@ class Trial:
             if tensor is None:
                 self.inputs.append(None)
                 continue
-            lasting = "training" if tensor.name == "scale" else "model"
+            lasting = "training" if tensor.name in WIDE else "model"
             self.inputs.append(self._place(tensor, "scratch" if batched else lasting))
         feeds = [b for b, batched in zip(self.inputs, case.batched) if b is not None and batched]
         self.outputs: list[Buffer | None] = []

@@ -21,7 +21,8 @@ ROOT = pathlib.Path(fastnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 DEFINITIONS = (
-    "activations", "initializers", "layers", "losses", "metrics", "optimizers", "regularizers",
+    "activations", "constraints", "initializers", "layers", "losses", "metrics", "optimizers",
+    "regularizers", "schedules",
 )  # fmt: skip
 ANYWHERE = ("config", "utils")  # small things that everything but the ops may use
 # The only modules that know an executor: the one that runs a model, the one that keeps its plans,

@@ -92,6 +92,8 @@ def test_the_figures_are_those_of_the_cases():
 WITHOUT_A_CASE = {
     "activations.step": "Keras has none",
     "activations.gelu_tanh": "Keras has it as gelu(approximate=True)",
+    "optimizers.schedules.OneCycle": "Keras has none",
+    "optimizers.schedules.WarmUp": "Keras has none",
     "layers.InputLayer": "made by Input, which all cases use",
     "metrics.ConfusionMatrix": "Keras has none",
     "metrics.Accuracy": "given by its name",

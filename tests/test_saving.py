@@ -10,8 +10,17 @@ import pytest
 from api_tools import LABELS, X, assert_same
 
 import fastnn
-from fastnn import ModelFileError, Sequential, load_model, saving
-from fastnn.layers import Dense, Dropout
+from fastnn import (
+    ModelFileError,
+    Sequential,
+    activations,
+    initializers,
+    load_model,
+    ops,
+    saving,
+    utils,
+)
+from fastnn.layers import Dense, Dropout, Layer
 
 
 def classifier(optimizer="adam", **settings):
@@ -143,6 +152,91 @@ def test_frozen_layers_stay_frozen(tmp_path, backend):
     goes_on_alike(model, again)
     model.layers[0].trainable = again.layers[0].trainable = True
     goes_on_alike(model, again)
+
+
+class Doubled(Layer):
+    """A layer of a user, with an argument and a weight."""
+
+    def __init__(self, factor, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def build(self, input_shape):
+        self.shift = self.add_weight((input_shape[-1],), "ones", name="shift")
+
+    def call(self, inputs):
+        return ops.affine(inputs, self.factor, 0.5)
+
+
+class Sevens(initializers.Initializer):
+    def __call__(self, shape, dtype="float32"):
+        return np.full(shape, 7, dtype)
+
+
+def own_activation(x):
+    return activations.tanh(x)
+
+
+def own_model():
+    layers = [
+        Dense(4, own_activation, kernel_initializer=Sevens(), input_shape=(4,)),
+        Doubled(2.0),
+        Dense(3),
+    ]
+    return Sequential(layers)
+
+
+OWN = {"Doubled": Doubled, "Sevens": Sevens, "own_activation": own_activation}
+
+
+def test_classes_and_functions_of_the_user(tmp_path):
+    model = own_model()
+    path = tmp_path / "model.fastnn"
+    model.save(path)
+    needed = "bring them with custom_objects={'Doubled': Doubled, 'Sevens': Sevens, 'own_activ"
+    with pytest.raises(ModelFileError, match=needed):
+        load_model(path)
+    with pytest.raises(ModelFileError, match="custom_objects={'Sevens': Sevens}$"):
+        load_model(path, {"Doubled": Doubled, "own_activation": own_activation})
+    again = load_model(path, custom_objects=OWN)
+    assert isinstance(again.layers[1], Doubled)
+    assert again.layers[1].factor == 2.0
+    assert_same([again.predict(X)], [model.predict(X)])
+    with utils.custom_object_scope(OWN):
+        assert_same([load_model(path).predict(X)], [model.predict(X)])
+    assert_same([copy.deepcopy(model).predict(X)], [model.predict(X)])
+    assert_same([pickle.loads(pickle.dumps(model)).predict(X)], [model.predict(X)])
+    text = model.to_json()
+    assert saving.model_from_json(text, OWN).to_json() == text
+
+
+def test_what_no_file_can_know_is_refused(tmp_path):
+    path = tmp_path / "model.fastnn"
+    model = Sequential([Dense(3, lambda x: activations.relu(x), input_shape=(4,))])
+    with pytest.raises(TypeError, match="<lambda> has no name that load_model could know"):
+        model.save(path)
+    assert_same([copy.deepcopy(model).predict(X)], [model.predict(X)])
+    model.save_weights(path)
+
+    def own_activation(x):
+        return activations.relu(x)
+
+    twice = own_model()
+    twice.add(Dense(2, own_activation))
+    with pytest.raises(ValueError, match="two different .* are called 'own_activation'"):
+        twice.save(path)
+
+
+def test_an_own_class_that_is_called_as_one_of_ours(tmp_path):
+    class Dense(Doubled):
+        pass
+
+    model = Sequential([Dense(3.0, input_shape=(4,))])
+    model.save(tmp_path / "model.fastnn")
+    with pytest.raises(ModelFileError, match="custom_objects={'Dense': Dense}"):
+        load_model(tmp_path / "model.fastnn")
+    again = load_model(tmp_path / "model.fastnn", {"Dense": Dense})
+    assert_same([again.predict(X)], [model.predict(X)])
 
 
 def test_names_that_no_file_can_have(tmp_path):

@@ -95,6 +95,9 @@ def test_keras_is_the_same_vocabulary():
     assert keras.Model is KerasModel is Model
     assert keras.Input is Input is keras.layers.Input
     assert KerasDense is Dense is keras.layers.Dense
+    assert keras.models.load_model is keras.saving.load_model is fastnn.load_model
+    assert keras.models.model_from_json is keras.saving.model_from_json
+    assert keras.saving.custom_object_scope is keras.utils.custom_object_scope
     assert Adam is optimizers.Adam is keras.optimizers.Adam
     assert set_random_seed is utils.set_random_seed
     for name in (

@@ -43,7 +43,8 @@ class GradientMonitor(Callback):
     Raises
     ------
     ValueError
-        An argument is out of its range; when training begins: `x` does not fit the model.
+        An argument is out of its range; when training begins: `x` does not fit the model, or is
+        given for a model whose `call` is your own.
 
     Examples
     --------
@@ -88,9 +89,13 @@ class GradientMonitor(Callback):
             layer = call.layer
             if layer.variables or hasattr(layer, "activation") or type(layer).__name__ == "ReLU":
                 watched[layer.name] = call.outputs[0]
+        if not watched:
+            raise ValueError(
+                "GradientMonitor: x is given, but this model is not made of layer calls, so the "
+                "answers of its units are not known; leave x out"
+            )
         self._probed = list(watched)
-        if watched:
-            self._probe = Model(self.model.inputs, list(watched.values()))
+        self._probe = Model(self.model.inputs, list(watched.values()))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if epoch % self.freq:

@@ -7,8 +7,9 @@ compiler; it calls the passes in the order in which this package is meant to be 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fastnn.engine.backward import Loss, differentiate
@@ -56,16 +57,26 @@ class Program:
     accumulators: list[Tensor] = field(default_factory=list)
 
 
-def build(program: Program, layout: Layout, capacity: int) -> Plan:
-    """Compile a program into a validated plan for at most `capacity` rows a batch."""
+def build(
+    program: Program,
+    layout: Layout,
+    capacity: int,
+    known_slots: Mapping[str, float | None] | None = None,
+) -> Plan:
+    """Compile a program into a validated plan for at most `capacity` rows a batch.
+
+    Its training block begins with the `known_slots` of earlier plans, so that they can share one.
+    """
     updates: list[_Updates] = []
-    slots: list[str] = []
+    slots = dict(known_slots or {})
     for number, section in enumerate(program.sections):
+        if section.optimizer is not None:
+            section.trainable = [v for v in section.trainable if section.optimizer.factor_of(v)]
         if section.losses:
             differentiate(section.graph, section.losses, section.trainable)
         fuse(section.graph, program.outputs)
         updates.append(_updates(section, number, layout, slots))
-    planner = Planner(layout, capacity, len(program.sections), slots)
+    planner = Planner(layout, capacity, len(program.sections), list(slots))
     nodes = [
         n
         for s, u in zip(program.sections, updates, strict=True)
@@ -76,7 +87,7 @@ def build(program: Program, layout: Layout, capacity: int) -> Plan:
     groups = [
         Group(
             tuple(_step(n, planner, varying) for n in section.graph.nodes if n in left),
-            tuple(_step(n, planner) for n in made.updates),
+            tuple(_step(n, planner) for n in made.updates if n in left),
             section.every,
             tuple(_step(n, planner) for n in made.batch),
         )
@@ -100,7 +111,7 @@ def build(program: Program, layout: Layout, capacity: int) -> Plan:
         control_offset=planner.control_offset,
         workspace=workspace,
         chunks=len(program.sections) == 1 and _adds_up(program.sections[0].graph.nodes, varying),
-        slots=tuple(slots),
+        slots=slots,
     ).validate()
 
 
@@ -174,36 +185,99 @@ class _Updates:
     updates: list[Node]
 
 
-def _updates(section: Section, number: int, layout: Layout, slots: list[str]) -> _Updates:
-    """The update table of a group: one optimizer call per row, a row per run of parameters."""
+def _updates(
+    section: Section, number: int, layout: Layout, slots: dict[str, float | None]
+) -> _Updates:
+    """What an update of a group does, in Keras' order.
+
+    The update table has a row for each run of parameters with one rate factor and one weight decay:
+    usually one, so that the optimizer is one step. Gradients are clipped before it; averages of the
+    weights are taken after it, and constraints come last.
+    """
     if section.optimizer is None:
         return _Updates([], [])
-    batch: list[Node] = []
-    itemsize = 4 if layout.dtype == "float32" else 8
+    optimizer, itemsize = section.optimizer, 4 if layout.dtype == "float32" else 8
 
-    def span(storage: str, start: int, stop: int, name: str) -> Span:
-        if storage == "slot" and name not in slots:
-            slots.append(name)
-        return Span(storage, start, stop, itemsize, name)
+    def span(storage: str, place: tuple[int, int], name: str) -> Span:
+        return Span(storage, *place, itemsize, name)
 
-    graph = Graph()
+    def slot(place: tuple[int, int], name: str, initial: float | None = 0.0) -> Span:
+        slots.setdefault(f"{number}/{name}", initial)
+        return span("slot", place, f"{number}/{name}")
+
+    def gradient(place: tuple[int, int]) -> Span:
+        if section.every > 1:
+            return slot(place, "accumulated")
+        return span("gradient", place, "gradient")
+
+    def average(between: int) -> None:
+        for place in everything:
+            emit(
+                "average",
+                span("parameter", place, "parameter"),
+                slot(place, "average", None),
+                momentum=optimizer.ema_momentum,
+                overwrite=optimizer.ema_overwrite_frequency or 0,
+                between=between,
+            )
+
+    batch, graph, everything = Graph(), Graph(), spans(section.trainable, layout)
+    if section.every > 1:
+        with batch:
+            for place in everything:
+                g = span("gradient", place, "gradient")
+                emit("accumulate", gradient(place), g, factor=1 / section.every)
+            if optimizer.use_ema:
+                average(section.every)
     with graph:
-        for start, stop in spans(section.trainable, layout):
-            w = span("parameter", start, stop, "parameter")
-            g = span("gradient", start, stop, "gradient")
-            total = g
-            if section.every > 1:
-                total = span("slot", start, stop, f"{number}/accumulated")
-                emit("accumulate", total, g, factor=1 / section.every)
-                batch.append(graph.nodes.pop())
+        _clip(optimizer, section.trainable, layout, gradient)
+        rows: dict[tuple[float, float], list[Variable]] = {}
+        for variable in section.trainable:
+            row = optimizer.factor_of(variable), optimizer.decay_of(variable)
+            rows.setdefault(row, []).append(variable)
+        for (factor, decay), variables in rows.items():
+            for place in spans(variables, layout):
+                optimizer.step(
+                    span("parameter", place, "parameter"),
+                    gradient(place),
+                    partial(slot, place),
+                    rate_factor=factor,
+                    decay=decay,
+                )
+        if optimizer.use_ema:
+            average(0)
+        for variable in section.trainable:
+            if variable.constraint is not None:
+                variable.constraint.emit(variable)
+        if section.every > 1:
+            for place in everything:
+                emit("clear", gradient(place))
+    return _Updates(batch.nodes, graph.nodes)
 
-            def slot(name: str, start: int = start, stop: int = stop) -> Span:
-                return span("slot", start, stop, f"{number}/{name}")
 
-            section.optimizer.step(w, total, slot, rate_factor=1.0)
-            if section.every > 1:
-                emit("clear", total)
-    return _Updates(batch, graph.nodes)
+def _clip(
+    optimizer: Any,
+    variables: Sequence[Variable],
+    layout: Layout,
+    gradient: Callable[[tuple[int, int]], Span],
+) -> None:
+    """Clip gradients: that of each variable, all of them together, or each number."""
+    everything = spans(variables, layout)
+    if optimizer.clipnorm is not None:
+        for variable in sorted(variables, key=lambda v: v.offset):
+            for place in spans([variable], layout):
+                g = gradient(place)
+                emit("clip_norm", g, emit("square_sum", g, None), limit=optimizer.clipnorm)
+    elif optimizer.global_clipnorm is not None:
+        total = None
+        for place in everything:
+            total = emit("square_sum", gradient(place), total)
+        for place in everything:
+            emit("clip_norm", gradient(place), total, limit=optimizer.global_clipnorm)
+    elif optimizer.clipvalue is not None:
+        limit = optimizer.clipvalue
+        for place in everything:
+            emit("clip", gradient(place), low=-limit, high=limit)
 
 
 def spans(variables: Sequence[Variable], layout: Layout) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ run by `backends`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -141,8 +141,9 @@ class Plan:
         Memory that kernels may use during one step.
     chunks : bool
         Whether a batch may come in parts of at most `capacity` rows, whose gradients add up.
-    slots : tuple of str
-        Names of the optimizer's slots, which follow the gradients in the training block.
+    slots : dict
+        Optimizer state: the name of each slot, in the order in which they follow the gradient in
+        the training block, and what it starts with; None stands for a copy of the parameters.
     """
 
     mode: str
@@ -156,7 +157,7 @@ class Plan:
     control_offset: int
     workspace: Buffer | None
     chunks: bool = False
-    slots: tuple[str, ...] = ()
+    slots: dict[str, float | None] = field(default_factory=dict)
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

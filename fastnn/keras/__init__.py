@@ -15,6 +15,7 @@ from fastnn import (
     Sequential,
     activations,
     callbacks,
+    constraints,
     datasets,
     initializers,
     layers,
@@ -33,6 +34,7 @@ __all__ = [
     "Sequential",
     "activations",
     "callbacks",
+    "constraints",
     "datasets",
     "initializers",
     "layers",
@@ -49,3 +51,4 @@ __all__ = [
 for _name in __all__:
     if isinstance(globals()[_name], type(sys)):
         sys.modules[f"{__name__}.{_name}"] = globals()[_name]
+sys.modules[f"{__name__}.optimizers.schedules"] = optimizers.schedules

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import config, initializers, regularizers
+from fastnn import config, constraints, initializers, regularizers
 from fastnn.ops.contract import Graph, tracing
 from fastnn.ops.tensor import Tensor, Variable
 from fastnn.utils import Configurable, as_list, snake_case, unlist
@@ -141,6 +141,7 @@ class Layer(Configurable):
         name: str = "weight",
         trainable: bool = True,
         regularizer: Any = None,
+        constraint: Any = None,
         dtype: str | None = None,
     ) -> Variable:
         """Create a parameter (trainable) or a state (not trainable) of this layer.
@@ -152,6 +153,8 @@ class Layer(Configurable):
         name : str
         trainable : bool, default True
         regularizer : str, Regularizer or None
+        constraint : str, Constraint or None
+            Applied after each update.
         dtype : str, optional
             By default the layer's.
         """
@@ -176,6 +179,7 @@ class Layer(Configurable):
             trainable,
             "parameter" if trainable else "state",
             regularizers.get(regularizer),
+            constraints.get(constraint),
         )
         self._variables.append(variable)
         return variable

@@ -5,7 +5,7 @@ ones (what a user's own layer is made of), activations, dense layers, losses and
 optimizers, random numbers. This package imports NumPy and nothing of fastnn beside itself.
 """
 
-from fastnn.ops import metrics, penalties  # noqa: F401  (importing them registers their ops)
+from fastnn.ops import metrics, penalties, updates  # noqa: F401  (importing registers their ops)
 from fastnn.ops.activations import ACTIVATIONS, apply_activation
 from fastnn.ops.contract import Graph, Node, Op, emit, register, registry
 from fastnn.ops.dense import linear

@@ -240,10 +240,10 @@ class ClassCounts(MatrixSizes, Accumulating):
 
 
 @register
-class SquareSums(MatrixSizes, Accumulating):
+class R2Sums(MatrixSizes, Accumulating):
     """Per output the sums of weight times: t, t^2, (t - p)^2, 1; and the rows (five rows)."""
 
-    name = "square_sums"
+    name = "r2_sums"
 
     def infer(self, p: Tensor, t: Tensor, weight: Tensor | None) -> list[Spec]:
         return [((5, p.shape[-1]), "float64")]

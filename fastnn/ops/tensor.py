@@ -118,7 +118,9 @@ class Variable(Tensor):
     model's MODEL block. `np.asarray(variable)` is that view, not a copy.
     """
 
-    __slots__ = ("layer_name", "offset", "regularizer", "store", "trainable", "value")
+    __slots__ = (
+        "constraint", "layer_name", "offset", "regularizer", "store", "trainable", "value",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -127,6 +129,7 @@ class Variable(Tensor):
         trainable: bool = True,
         storage: str = "parameter",
         regularizer: Any = None,
+        constraint: Any = None,
     ) -> None:
         value = np.array(value, order="C")
         dtype = "real" if value.dtype.kind == "f" else value.dtype.name
@@ -134,6 +137,7 @@ class Variable(Tensor):
         self.value = value
         self.trainable = trainable
         self.regularizer = regularizer
+        self.constraint = constraint  # applied after each update
         self.store: Any = None  # the model.Store that holds the value
         self.offset = -1  # bytes from the start of its MODEL block
         self.layer_name = ""

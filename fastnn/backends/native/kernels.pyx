@@ -23,6 +23,7 @@ include "move.pxi"
 include "loss.pxi"
 include "metric.pxi"
 include "optimizer.pxi"
+include "update.pxi"
 include "random.pxi"
 include "penalty.pxi"
 include "normalization.pxi"
@@ -129,16 +130,26 @@ def addresses():
     both("top_k_only", <size_t>top_k_only[float], <size_t>top_k_only[double])
     both("threshold_counts", <size_t>threshold_counts[float], <size_t>threshold_counts[double])
     both("class_counts", <size_t>class_counts[float], <size_t>class_counts[double])
-    both("square_sums", <size_t>square_sums[float], <size_t>square_sums[double])
+    both("r2_sums", <size_t>r2_sums[float], <size_t>r2_sums[double])
     both("one_hot", <size_t>one_hot[float], <size_t>one_hot[double])
     both("real_labels", <size_t>real_labels[float], <size_t>real_labels[double])
     both("whole_labels", <size_t>whole_labels[float], <size_t>whole_labels[double])
     both("sgd", <size_t>sgd[float], <size_t>sgd[double])
     both("momentum", <size_t>momentum[float], <size_t>momentum[double])
+    both("adagrad", <size_t>adagrad[float], <size_t>adagrad[double])
+    both("adadelta", <size_t>adadelta[float], <size_t>adadelta[double])
     both("rmsprop", <size_t>rmsprop[float], <size_t>rmsprop[double])
     both("adam", <size_t>adam[float], <size_t>adam[double])
+    both("adamax", <size_t>adamax[float], <size_t>adamax[double])
+    both("nadam", <size_t>nadam[float], <size_t>nadam[double])
+    both("lion", <size_t>lion[float], <size_t>lion[double])
     both("accumulate", <size_t>accumulate[float], <size_t>accumulate[double])
     both("clear", <size_t>clear[float], <size_t>clear[double])
+    both("clip", <size_t>clip[float], <size_t>clip[double])
+    both("square_sum", <size_t>square_sum[float], <size_t>square_sum[double])
+    both("clip_norm", <size_t>clip_norm[float], <size_t>clip_norm[double])
+    both("average", <size_t>average[float], <size_t>average[double])
+    both("limit_norm", <size_t>limit_norm[float], <size_t>limit_norm[double])
     both("dropout", <size_t>dropout[float], <size_t>dropout[double])
     both("noise", <size_t>noise[float], <size_t>noise[double])
     both("batch_norm", <size_t>batch_norm[float], <size_t>batch_norm[double])

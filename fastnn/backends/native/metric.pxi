@@ -178,15 +178,17 @@ cdef void class_counts(real **p, const int64_t *n, const double *c) noexcept nog
     cdef int64_t rows = n[0], width = n[1], row, j
     cdef real threshold = <real>c[1], tiny = <real>1e-9
     cdef double factor, chosen
+    cdef bint right
     for row in range(rows):
         factor = <double>weight_of(<const real *>p[3], row, n[3])
         if c[0] != 0:
             threshold = row_maximum(x, width)
         for j in range(width):
             if c[0] != 0:
-                chosen = factor if x[j] >= threshold and (x[j] > tiny or x[j] < -tiny) else <double>0
+                right = x[j] >= threshold and (x[j] > tiny or x[j] < -tiny)
             else:
-                chosen = factor if x[j] > threshold else <double>0
+                right = x[j] > threshold
+            chosen = factor if right else <double>0
             cells[j] += chosen * <double>t[j]
             cells[width + j] += chosen
             cells[2 * width + j] += factor * <double>t[j]
@@ -194,8 +196,8 @@ cdef void class_counts(real **p, const int64_t *n, const double *c) noexcept nog
         t += width
 
 
-cdef void square_sums(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """p = [cells (5, width), prediction (rows, width), target, weight], n = [rows, width, -, per]."""
+cdef void r2_sums(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """p = [cells (5, width), prediction (rows, width), target, weight], n = as class_counts."""
     cdef double *cells = <double *>p[0]
     cdef const real *x = p[1]
     cdef const real *t = p[2]
