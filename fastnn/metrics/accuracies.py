@@ -62,14 +62,6 @@ class CategoricalAccuracy(Metric):
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         return emit("categorical_accuracy", y_pred, y_true, weight)
 
-    def value(self, sums: np.ndarray, y_pred_shape: Any) -> float:
-        return super().value(sums, y_pred_shape) / _rows_in(y_pred_shape)
-
-
-def _rows_in(y_pred_shape: Any) -> int:
-    """Rows of classes that one weight stands for."""
-    return 1
-
 
 class SparseCategoricalAccuracy(CategoricalAccuracy):
     """How often the largest prediction is the class that y_true names."""
@@ -87,13 +79,13 @@ class TopKCategoricalAccuracy(CategoricalAccuracy):
         As in Metric.
     """
 
+    default_name = "top_k_categorical_accuracy"
+
     def __init__(self, k: int = 5, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name or self.default_name)
         if not isinstance(k, (int, np.integer)) or isinstance(k, bool) or k < 1:
             raise ValueError(f"{type(self).__name__}: k must be an integer of 1 or more, got {k!r}")
         self.k = int(k)
-
-    default_name = "top_k_categorical_accuracy"
 
     def sums(self, y_true: Tensor, y_pred: Tensor, weight: Tensor | None) -> Tensor:
         return emit("top_k_accuracy", y_pred, y_true, weight, k=self.k)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import ops
-from fastnn.losses.base import FunctionLoss, Loss, as_pair
+from fastnn.losses.base import FunctionLoss, as_pair
 from fastnn.ops.contract import emit
 from fastnn.ops.eager import evaluate
 from fastnn.ops.tensor import Tensor, at_rows, count
@@ -48,10 +48,11 @@ class Metric(Configurable):
     bounded = False
     signed = False
     direction: str | None = None
+    _sums: np.ndarray | None = None  # of arrays that were taken in without a model
+    _seen: Any = None  # the metric that read them, and the shape of what one weight stands for
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         self.name = name or snake_case(type(self).__name__)
-        self.reset_state()
 
     # What a model uses.
 
@@ -150,8 +151,7 @@ class Metric(Configurable):
 
     def reset_state(self) -> None:
         """Forget all arrays."""
-        self._sums: np.ndarray | None = None
-        self._seen: Any = None
+        self._sums = self._seen = None
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Take in arrays; returns the result so far."""
@@ -216,7 +216,9 @@ class OfLoss(Metric):
         return self.loss().sums(y_true, y_pred, weight)
 
     def value(self, sums: np.ndarray, y_pred_shape: Any) -> float:
-        return super().value(sums, y_pred_shape) / self.loss().values_of(y_pred_shape)
+        loss = self.loss()
+        each = 1 if loss.by_rows else loss.values_of(y_pred_shape)
+        return super().value(sums, y_pred_shape) / each
 
 
 class Mean(Metric):
@@ -261,6 +263,3 @@ class Sum(Mean):
 
     def value(self, sums: np.ndarray, y_pred_shape: Any) -> float:
         return float(sums[0])
-
-
-__all__ = ["Loss", "Mean", "MeanMetricWrapper", "Metric", "OfLoss", "Sum"]

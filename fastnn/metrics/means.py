@@ -227,11 +227,6 @@ class SparseCategoricalCrossentropy(OfLoss):
             weight = mask if weight is None else ops.multiply(mask, weight)
         return super().sums(y_true, y_pred, weight)
 
-    def value(self, sums: np.ndarray, y_pred_shape: Any) -> float:
-        if self.ignore_class is not None:  # each position has a weight of its own
-            return Metric.value(self, sums, y_pred_shape)
-        return super().value(sums, y_pred_shape)
-
 
 class R2Score(Metric):
     """1 - sum((y_true - y_pred)^2) / sum((y_true - mean(y_true))^2): 1 is perfect, 0 is the mean.
