@@ -7,50 +7,18 @@ what was received, what was expected and what to do. Called by `training.py` and
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from fastnn.arrays import array_of
 from fastnn.losses import Loss
 from fastnn.ops.tensor import Shape
 from fastnn.utils import as_list, number
 
-
-def array_of(value: Any, what: str) -> np.ndarray:
-    """`value` as a numeric array with rows.
-
-    Raises
-    ------
-    ValueError
-        It is no array of numbers, or has no rows.
-    """
-    if value is None:
-        raise ValueError(f"{what} is missing")
-    if np.ma.is_masked(value):
-        raise ValueError(f"{what} is a masked array; fill it (x.filled(...)) or drop its rows")
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise ValueError(
-            f"{what} cannot be made into one array: its rows differ in shape; cut or pad them "
-            "to one shape"
-        ) from None
-    if array.dtype.kind == "O" and array.ndim == 0:
-        raise ValueError(
-            f"{what} is a {type(value).__name__}, expected an array of numbers with one row per "
-            "sample"
-        )
-    if array.dtype.kind not in "fiub":
-        raise ValueError(
-            f"{what} has dtype {array.dtype}, expected numbers; "
-            "convert it with np.asarray(..., float)"
-        )
-    if array.ndim == 0:
-        raise ValueError(f"{what} is a single number; pass an array with one row per sample")
-    if len(array) == 0:
-        raise ValueError(f"{what} is empty (shape {array.shape}); at least one row is needed")
-    return array
+BLOCK = 1 << 18  # values that are checked at once
+CONVERTED_AT_ONCE = 1 << 20  # bytes up to which an array is converted before training
 
 
 def check_finite(array: np.ndarray, what: str) -> None:
@@ -65,32 +33,61 @@ def check_finite(array: np.ndarray, what: str) -> None:
         )
 
 
-def _not_finite(array: np.ndarray) -> tuple[int, Any] | None:
-    """How many values are NaN or infinite, and the index of the first; None if none is."""
+def blocks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """(first row, rows) of an array, part by part: what is computed of a part stays small."""
+    rows = max(1, BLOCK // max(1, array[:1].size))
+    for start in range(0, len(array), rows):
+        yield start, array[start : start + rows]
+
+
+def _not_finite(array: np.ndarray, dtype: Any = None) -> tuple[int, Any] | None:
+    """How many values are NaN or infinite (as `dtype`), and the index of the first; or None."""
     if array.dtype.kind != "f":
         return None
+    total, first = 0, None
     with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(array.sum()):  # one fast pass; overflow of the sum is looked at below
-            return None
-    bad = ~np.isfinite(array)
-    if not bad.any():
-        return None
-    first = tuple(int(i) for i in np.argwhere(bad)[0])
-    return int(bad.sum()), first[0] if len(first) == 1 else first
+        for start, block in blocks(array):
+            if dtype is not None:
+                block = block.astype(dtype)
+            # One fast pass; an overflow of the sum is looked at below.
+            if block.dtype.itemsize > 2 and np.isfinite(block.sum()):
+                continue
+            bad = ~np.isfinite(block)
+            if first is None and bad.any():
+                row, *rest = (int(i) for i in np.argwhere(bad)[0])
+                first = (start + row, *rest) if rest else start + row
+            total += int(bad.sum())
+    return None if first is None else (total, first)
 
 
-def _converted(array: np.ndarray, dtype: str, what: str) -> np.ndarray:
-    """A finite array as a contiguous one of the plan's type; itself if it is one."""
-    with np.errstate(over="ignore"):
-        made = np.ascontiguousarray(array, dtype)
-    if array.dtype.kind == "f" and array.dtype.itemsize > made.dtype.itemsize:
-        found = _not_finite(made)
+def _first_block(array: np.ndarray, bad: Callable[[np.ndarray], np.ndarray]) -> int | None:
+    """The first row with a value that is `bad`; None if there is none."""
+    for start, block in blocks(array):
+        found = bad(block)
+        if found.any():
+            return start + int(np.argmax(found.reshape(len(found), -1).any(axis=1)))
+    return None
+
+
+def fits(array: np.ndarray, dtype: str, what: str) -> np.ndarray:
+    """A finite array that can be gathered as `dtype`; an error if a value is too large for it.
+
+    Batches are converted while training, so there is no copy in that type of a large array. A small
+    one is converted here, once.
+    """
+    wanted = np.dtype(dtype)
+    if array.dtype.kind == wanted.kind == "f" and array.dtype.itemsize > wanted.itemsize:
+        found = _not_finite(array, dtype)
         if found:
             raise ValueError(
                 f"{what} has values too large for {dtype}, the first at index {found[1]}; scale "
                 "the data, or use config.set_floatx('float64')"
             )
-    return made
+    if array.size * wanted.itemsize <= CONVERTED_AT_ONCE:
+        return np.ascontiguousarray(array, dtype)
+    if array.ndim > 5:
+        return np.ascontiguousarray(array)
+    return array
 
 
 def as_inputs(x: Any, names: Sequence[str], what: str = "x") -> list[np.ndarray]:
@@ -139,9 +136,17 @@ def features(array: np.ndarray, shape: Shape, dtype: str, what: str) -> np.ndarr
             f"{unit}: {_expected(shape)}"
         )
     check_finite(array, what)
-    if dtype == "int32" and ((np.floor(array) != array) | (abs(array) >= 2**31)).any():
+    if dtype == "int32" and _first_block(array, _no_int32) is not None:
         raise ValueError(f"{what} must hold whole numbers below 2**31 for an int32 input")
-    return _converted(array, dtype, what)
+    return fits(array, dtype, what)
+
+
+def _no_int32(block: np.ndarray) -> np.ndarray:
+    return _no_integer(block) | (block >= 2**31) | (block < -(2**31))
+
+
+def _no_integer(block: np.ndarray) -> np.ndarray:
+    return np.floor(block) != block if block.dtype.kind == "f" else np.zeros(block.shape, bool)
 
 
 def _row(shape: Sequence[Any]) -> str:
@@ -179,26 +184,24 @@ def labels(
             f"{_expected(positions)}{hint}"
         )
     check_finite(array, what)
-    if array.dtype.kind == "f" and (np.floor(array) != array).any():
-        row = _first_row(np.floor(array) != array)
+    row = _first_block(array, _no_integer)
+    if row is not None:
         raise ValueError(
             f"{what} must hold whole class indices for loss {loss!r}, but row {row} has "
             f"{array[row]}; use a regression loss such as 'mse' for real targets"
         )
-    outside = (array < 0) | (array >= classes)
-    if ignored is not None:
-        outside &= array != ignored
-    if outside.any():
+    def is_outside(block: np.ndarray) -> np.ndarray:
+        outside = (block < 0) | (block >= classes)
+        return outside if ignored is None else outside & (block != ignored)
+
+    row = _first_block(array, is_outside)
+    if row is not None:
         raise ValueError(
             f"{what} has labels from {int(array.min())} to {int(array.max())}, but the output "
             f"has {classes} classes (0 to {classes - 1}); the first label outside is in row "
-            f"{_first_row(outside)}"
+            f"{row}"
         )
-    return np.ascontiguousarray(array, np.int32)
-
-
-def _first_row(bad: np.ndarray) -> int:
-    return int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))
+    return fits(array, "int32", what)
 
 
 def targets(array: np.ndarray, y_pred: Shape, dtype: str, what: str, loss: Loss) -> np.ndarray:
@@ -220,13 +223,14 @@ def targets(array: np.ndarray, y_pred: Shape, dtype: str, what: str, loss: Loss)
             "expects probabilities from 0 to 1"
         )
     if loss.signed:
-        kinds = [bool((array == label).any()) for label in (-1, 0, 1)]
-        if not np.isin(array, (-1, 0, 1)).all() or (kinds[0] and kinds[1]):
+        row = _first_block(array, lambda block: ~np.isin(block, (-1, 0, 1)))
+        kinds = [any((block == label).any() for _, block in blocks(array)) for label in (-1, 0)]
+        if row is not None or all(kinds):
             raise ValueError(
                 f"{what} has values from {array.min()} to {array.max()}, but loss {loss.name!r} "
                 "expects two kinds of labels: -1 and 1, or 0 and 1"
             )
-    return _converted(array, dtype, what)
+    return fits(array, dtype, what)
 
 
 def own_targets(array: np.ndarray, y_pred: Shape, dtype: str, what: str) -> np.ndarray:
@@ -234,20 +238,72 @@ def own_targets(array: np.ndarray, y_pred: Shape, dtype: str, what: str) -> np.n
     if array.ndim == len(y_pred) - 1 and y_pred[-1] == 1:
         array = array[..., None]
     check_finite(array, what)
-    return _converted(array, dtype, what)
+    return fits(array, dtype, what)
 
 
-def weights(array: np.ndarray, rows: int, dtype: str, what: str) -> np.ndarray:
-    """Sample weights: one finite number of 0 or more per row."""
-    if array.ndim == 2 and array.shape[1] == 1:
+def weights(array: np.ndarray, y_pred: Shape, rows: int, dtype: str, what: str) -> np.ndarray:
+    """Sample weights: finite numbers of 0 or more, one per row, or one per position of a row."""
+    if array.ndim == 2 and array.shape[1] == 1 and len(y_pred) < 3:
         array = array[:, 0]
-    if array.shape != (rows,):
-        raise ValueError(f"{what} has shape {array.shape}, expected one weight per row: ({rows},)")
+    positions = (rows, *y_pred[1:-1])[: array.ndim]
+    if array.shape != positions:
+        expected = f"one weight per row: ({rows},)"
+        if len(y_pred) > 2:
+            expected += f", or one per position: {(rows, *y_pred[1:-1])}"
+        raise ValueError(f"{what} has shape {array.shape}, expected {expected}")
     check_finite(array, what)
     if array.min() < 0:
-        row = int(np.argmax(array < 0))
+        row = _first_block(array, lambda block: block < 0)
         raise ValueError(f"{what} must be 0 or more, but row {row} has {array[row]}")
-    return _converted(array, dtype, what)
+    return fits(array, dtype, what)
+
+
+def class_weights(given: Any, y: np.ndarray, y_pred: Shape) -> np.ndarray:
+    """A weight per row: that of its class in the dictionary `given`, or 1.
+
+    Parameters
+    ----------
+    given : dict
+        Class index to weight.
+    y : ndarray
+        Checked targets: class indices, one-hot rows, or one probability per row.
+    y_pred : tuple
+        Shape of the output.
+    """
+    if not isinstance(given, dict) or not given:
+        raise ValueError(
+            f"class_weight must be a dictionary of class index to weight, got {given!r}"
+        )
+    if len(y_pred) != 2:
+        raise ValueError(
+            f"class_weight: the output has shape {y_pred}, expected one class per row; use "
+            "sample_weight for sequences"
+        )
+    assert y_pred[1] is not None
+    classes = max(y_pred[1], 2)
+    table = np.ones(classes)
+    for label, weight in given.items():
+        whole_label = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
+        if not whole_label or not 0 <= label < classes:
+            raise ValueError(
+                f"class_weight has key {label!r}, expected class indices from 0 to {classes - 1}"
+            )
+        table[label] = number(f"class_weight[{label}]", weight, low=0)
+    made = np.empty(len(y), np.float64)
+    for start, block in blocks(y):
+        if block.ndim == 2 and block.shape[1] > 1:
+            chosen = block.argmax(axis=1)
+        else:
+            chosen = np.rint(block.reshape(len(block))).astype(np.int64)
+        known = (chosen >= 0) & (chosen < classes)
+        if not known.all() and y_pred[1] == 1:
+            raise ValueError(
+                f"class_weight: y has values from {block.min()} to {block.max()}, expected class "
+                f"indices from 0 to {classes - 1}"
+            )
+        weight = np.where(known, table[np.where(known, chosen, 0)], 1)  # 1 for an ignored class
+        made[start : start + len(block)] = weight
+    return made
 
 
 def same_length(arrays: Sequence[tuple[str, np.ndarray]]) -> int:

@@ -25,6 +25,7 @@ from fastnn.ops.tensor import Variable
 Slots = Mapping[str, Mapping[str, np.ndarray]]
 
 PLANS_KEPT = 8  # executors of recent shapes and modes; each has a scratch block of its own
+SCRATCH_BYTES = 256 << 20  # of a plan at most; a batch that needs more comes in chunks
 
 
 class State(NamedTuple):
@@ -78,13 +79,24 @@ class Executors:
         capacity: int,
         heads: Heads | None = None,
         weighted: Sequence[Kind] = (),
+        at_least: bool = False,
     ) -> tuple[Executor, list[Sum]]:
-        """The executor for a mode, a row capacity, and data with weights for some outputs."""
+        """The executor for a mode, a row capacity, and data with weights for some outputs.
+
+        `at_least`: more room will do, so that batches of many lengths share a plan. Where a plan
+        would need too much memory it has less room, and batches come in chunks.
+        """
         trained = settings = ()
         if mode == "train":
             trained, settings = tuple(model.trainable_variables), model.optimizer.settings()
-        key = (mode, capacity, tuple(weighted), model.store, trained, settings)
+        rest = (tuple(weighted), model.store, trained, settings, model.flags())
+        key = (mode, capacity, *rest)
         with self._lock:
+            if at_least and key not in self._kept:
+                room = [k[1] for k in self._kept if k[0] == mode and k[2:] == rest]
+                larger = [r for r in room if r > capacity]
+                capacity = min(larger, default=1 << (capacity - 1).bit_length())
+                key = (mode, capacity, *rest)
             found = self._kept.pop(key, None)
             if found is None:
                 found = self._make(model, mode, capacity, heads, weighted)
@@ -101,7 +113,12 @@ class Executors:
         if mode == "train":
             model.optimizer.check(model.variables)
         program, sums = trace(model, mode, traced, model.optimizer)
-        plan = build(program, store.layout, capacity, self._slots if mode == "train" else None)
+        slots = self._slots if mode == "train" else None
+        plan = build(program, store.layout, capacity, slots)
+        room = _room(plan)
+        if room < capacity:
+            program, sums = trace(model, mode, traced, model.optimizer)
+            plan = build(program, store.layout, room, slots)
         training = self._block(plan, store, model.variables) if mode == "train" else None
         return backends.get(self.backend)(plan, store.block, training), sums
 
@@ -212,6 +229,15 @@ class Executors:
         self._kept = {key: kept for key, kept in self._kept.items() if key[0] != "train"}
         self._state, self._slots = state, dict(plan.slots)
         return block
+
+
+def _room(plan: Plan) -> int:
+    """The rows that a plan should have room for, so that its scratch block stays in its limit."""
+    needed = plan.sizes["scratch"]
+    if needed <= SCRATCH_BYTES or (plan.mode == "train" and not plan.chunks):
+        return plan.capacity
+    fixed = plan.workspace.nbytes if plan.workspace is not None else 0
+    return max(1, plan.capacity * (SCRATCH_BYTES - fixed) // (needed - fixed))
 
 
 def by_path(variables: Sequence[Variable]) -> dict[str, Variable]:

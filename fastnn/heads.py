@@ -23,10 +23,11 @@ from fastnn.utils import as_list, number
 class Kind(NamedTuple):
     """What a plan has to know of the data for one output.
 
-    `shape` is that of y_true (without rows, None for them), where a loss takes any.
+    `weighted` is the rank of its sample weights, 0 for none. `shape` is that of y_true (without
+    rows, None for them), where a loss takes any.
     """
 
-    weighted: bool = False
+    weighted: int = 0
     shape: tuple[int | None, ...] | None = None
 
 

@@ -11,57 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import layers, saving, summary
-from fastnn.engine.memory import Layout, aligned, zeros
+from fastnn import (
+    eager,  # noqa: F401  (importing it lets layers be called on arrays)
+    layers,
+    saving,
+    summary,
+)
 from fastnn.layers.base import Call, Layer, Shape
 from fastnn.layers.core import Input, InputLayer
-from fastnn.ops.tensor import Tensor, Variable
+from fastnn.ops.contract import tracing
+from fastnn.ops.tensor import Tensor, map_tensors, tensors_in
 from fastnn.saving import load_model, model_from_json
+from fastnn.store import Store, place
 from fastnn.training import Trainable
-from fastnn.utils import as_list, describe, unlist
+from fastnn.utils import as_list, choose, custom_object_scope, describe, own_objects, unlist
 
-__all__ = ["Model", "Sequential", "load_model", "model_from_json"]
-
-
-class Store:
-    """A MODEL block: the values of variables, parameters first, then states.
-
-    Models that share a layer share a store. A new model over placed variables makes a new store of
-    everything that their stores held; the older models notice and make new plans. Its float type
-    is that of the variables, `dtype` only if there are none.
-    """
-
-    def __init__(self, variables: Sequence[Variable], dtype: str = "float32") -> None:
-        old = {id(v.store): v.store for v in variables if v.store is not None}
-        everything = [v for store in old.values() for v in store.variables]
-        everything += [v for v in variables if v.store is None]
-        reals = [v for v in everything if v.dtype == "real"]
-        dtype = reals[0].value.dtype.name if reals else dtype
-        for variable in reals:
-            if variable.value.dtype.name != dtype:
-                raise ValueError(
-                    f"{reals[0].path} is {dtype}, but {variable.path} is "
-                    f"{variable.value.dtype.name}; use one float type for all layers of a model"
-                )
-        self.variables = everything
-        self.dtype = dtype
-        parameters = [v for v in everything if v.storage == "parameter"]
-        states = [v for v in everything if v.storage == "state"]
-        self.offsets: dict[Variable, int] = {}
-        end = [0, 0]
-        offset = 0
-        for i, kind in enumerate((parameters, states)):
-            for variable in kind:
-                self.offsets[variable] = offset
-                offset += aligned(variable.value.nbytes)
-            end[i] = offset
-        self.layout = Layout(end[0], end[1] - end[0], dtype)
-        self.block = zeros(offset)
-        for variable in everything:
-            value, at = variable.value, self.offsets[variable]
-            view = np.ndarray(value.shape, value.dtype, self.block.data, at)
-            view[...] = value
-            variable.value, variable.offset, variable.store = view, at, self
+__all__ = ["Model", "Sequential", "clone_model", "load_model", "model_from_json"]
 
 
 class Model(Trainable, Layer):
@@ -83,6 +48,16 @@ class Model(Trainable, Layer):
     >>> from fastnn import Input, Model, layers
     >>> x = Input((4,))
     >>> model = Model(x, layers.Dense(3, activation="softmax")(x))
+
+    Or a class of your own, whose `call` is traced once for each kind of plan:
+
+    >>> class Net(Model):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.hidden = layers.Dense(8, activation="relu")
+    ...         self.out = layers.Dense(1)
+    ...     def call(self, inputs, training=False):
+    ...         return self.out(self.hidden(inputs))
     """
 
     def __init__(
@@ -117,12 +92,60 @@ class Model(Trainable, Layer):
         self._place()
 
     def _place(self) -> None:
-        variables = self.variables
         for layer in self._layers:
             for variable in layer.variables:
                 variable.layer_name = variable.layer_name or layer.name
-        if any(v.store is None for v in variables) or len({id(v.store) for v in variables}) > 1:
-            Store(variables, self.dtype)
+        place(self.variables, self.dtype)
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether a user's class says in `call` what it computes."""
+        return type(self).call is not Model.call
+
+    def _build_own(self, shapes: Any) -> None:
+        """Trace a user's `call` once over inputs of these shapes, which builds its layers."""
+        entries: list[Tensor] = []
+
+        def entry(shape: Any, name: str | None) -> Any:
+            if isinstance(shape, dict):
+                return {key: entry(value, str(key)) for key, value in shape.items()}
+            if shape and isinstance(shape[0], (list, tuple)):
+                return [entry(value, None) for value in shape]
+            entries.append(Input(batch_shape=(None, *tuple(shape)[1:]), name=name))
+            return entries[-1]
+
+        structure = entry(shapes, None)
+        _name_apart([t.call.layer for t in entries])
+        made = self._output_specs((structure,), {})
+        names: dict[int, str] = {}
+        if isinstance(made, dict):
+            names = {id(t): str(key) for key, t in made.items()}
+        tensors = tensors_in(made)
+        outputs = []
+        for i, tensor in enumerate(tensors):
+            default = self.name if len(tensors) == 1 else f"output_{i + 1}"
+            name = names.get(id(tensor), default)
+            outputs.append(Tensor(tensor.shape, tensor.dtype, name))
+            Call(Layer(name=name), (structure,), outputs[-1:])
+        self.inputs, self.outputs, self._structure = entries, outputs, structure
+        left = iter(outputs)
+        self._made = map_tensors(made, lambda t: next(left))
+        self.built = True
+        inside = super().sublayers()
+        _name_apart(inside)
+        for layer in inside:
+            layer.name_settled = True
+        self._place()
+
+    _structure: Any = None  # a user's inputs and outputs, with tensors in lists and dictionaries
+    _made: Any = None
+
+    def packed(self, outputs: Sequence[Any]) -> Any:
+        """Outputs as `call` returns them: one, a list, or a user's own dictionary."""
+        if self._made is None:
+            return unlist(outputs)
+        left = iter(outputs)
+        return map_tensors(self._made, lambda t: next(left))
 
     @property
     def store(self) -> Any:
@@ -139,10 +162,10 @@ class Model(Trainable, Layer):
     @property
     def layers(self) -> list[Layer]:
         """The layers in the order in which they run, without inputs."""
-        return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
+        return [layer for layer in self.sublayers() if not isinstance(layer, InputLayer)]
 
     def sublayers(self) -> list[Layer]:
-        return self._layers
+        return super().sublayers() if self._is_own else self._layers
 
     _layers: list[Layer] = []
 
@@ -219,22 +242,124 @@ class Model(Trainable, Layer):
         return saving.reduce_model(self)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        return unlist(self.run(as_list(inputs), training))
+        given = tensors_in(inputs)
+        if isinstance(inputs, dict):
+            names = [t.call.layer.name for t in self.inputs]
+            if set(inputs) != set(names):
+                raise ValueError(
+                    f"model {self.name!r} has the inputs {', '.join(names)}, it was called on "
+                    f"{', '.join(map(str, inputs))}"
+                )
+            given = [inputs[name] for name in names]
+        if len(given) != len(self.inputs):
+            raise ValueError(
+                f"model {self.name!r} has {len(self.inputs)} inputs, it was called on {len(given)}"
+            )
+        return self.packed(self.run(given, training))
 
     def run(self, inputs: Sequence[Tensor], training: bool) -> list[Tensor]:
         """Run all layers on op-level tensors, in the open graph."""
         values: dict[Tensor, Tensor] = dict(zip(self.inputs, inputs, strict=True))
+        if self._is_own:
+            structure = map_tensors(self._structure, lambda t: values[t])
+            return tensors_in(self.emit((structure,), {}, training))
         for call in self.calls:
-            given = [values[t] for t in call.inputs]
-            made = call.layer(*given, training=training)
-            values.update(zip(call.outputs, as_list(made), strict=True))
+            values.update(zip(call.outputs, call.run(values, training), strict=True))
         return [values[t] for t in self.outputs]
 
     def build(self, input_shape: Any = None) -> None:
-        """Build the weights for inputs of this shape (with None, or any number, for the rows)."""
+        """Build the weights for inputs of this shape (with None, or any number, for the rows).
+
+        Parameters
+        ----------
+        input_shape : tuple; a list or dictionary of them for several inputs
+        """
         if self.built or input_shape is None:
             return
-        raise ValueError(f"{type(self).__name__} is built from its inputs and outputs")
+        if not self._is_own:
+            raise ValueError(f"{type(self).__name__} is built from its inputs and outputs")
+        if tracing():  # as a layer of another model, whose inputs these are not
+            return
+        self._build_own(input_shape)
+
+    def _build_on(self, x: Any) -> None:
+        """Build from the first data."""
+        if not self._is_own or not isinstance(x, (dict, list, tuple)):
+            super()._build_on(x)
+            return
+        if isinstance(x, dict):
+            self.build({key: np.shape(value) for key, value in x.items()})
+        elif any(hasattr(value, "shape") for value in x):
+            self.build([tuple(np.shape(value)) for value in x])
+        else:
+            super()._build_on(x)
+
+    # --- description ---
+
+    def get_config(self) -> dict[str, Any]:
+        """The graph: layers by name, and their calls in order; `from_config` makes it again.
+
+        Of a class of your own: the constructor's arguments, kept as attributes of the same names.
+        """
+        if self._is_own or not self.calls:
+            return super().get_config()
+        entries = [t.call for t in self.inputs]
+        foreign = [t for t in self.inputs if not isinstance(t.call.layer, InputLayer)]
+        numbers: dict[Tensor, list[int]] = {}
+        for number, tensor in enumerate(self.inputs):
+            numbers[tensor] = [number, 0]
+        for number, call in enumerate(self.calls, len(entries)):
+            numbers.update({t: [number, i] for i, t in enumerate(call.outputs)})
+
+        def written(value: Any) -> Any:
+            return describe(map_tensors(value, lambda t: {"tensor": numbers[t]}))
+
+        described = [
+            {"name": f"input_{numbers[t][0]}", "shape": list(t.shape[1:]), "dtype": t.dtype}
+            if t in foreign
+            else {**describe_input(t.call.layer)}
+            for t in self.inputs
+        ]
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "inputs": described,
+            "layers": [describe(layer) for layer in self.layers],
+            "calls": [
+                {
+                    "layer": self.layers.index(call.layer),
+                    "args": written(list(call.args)),
+                    "kwargs": written(call.kwargs),
+                }
+                for call in self.calls
+            ],
+            "outputs": [numbers[t] for t in self.outputs],
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        if "calls" not in config:
+            return super().from_config(config)
+        made = [_layer_of(described) for described in config["layers"]]
+        inputs = [Input(**{**given, "dtype": _input_dtype(given)}) for given in config["inputs"]]
+        results: list[list[Tensor]] = [[t] for t in inputs]
+
+        def read(value: Any) -> Any:
+            if isinstance(value, dict) and set(value) == {"tensor"}:
+                number, i = value["tensor"]
+                return results[number][i]
+            if isinstance(value, dict):
+                return {key: read(item) for key, item in value.items()}
+            return [read(item) for item in value] if isinstance(value, list) else value
+
+        for call in config["calls"]:
+            layer = made[call["layer"]]
+            results.append(tensors_in(layer(*read(call["args"]), **read(call["kwargs"]))))
+        outputs = [results[number][i] for number, i in config["outputs"]]
+        model = cls(inputs, outputs, name=config.get("name"))
+        if config.get("trainable") is False:
+            model._trainable = False
+        return model
 
     def summary(self, line_length: int | None = None, print_fn: Any = None) -> None:
         """Print the layers, their output shapes and numbers of weights.
@@ -284,7 +409,7 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        made = [layers.get(described) for described in config["layers"]]
+        made = [_layer_of(described) for described in config["layers"]]
         return cls(**{**config, "layers": made})
 
     def add(self, layer: Any) -> None:
@@ -408,3 +533,62 @@ def _name_apart(layers: Sequence[Layer]) -> None:
         taken.add(name)
         for variable in layer._variables:
             variable.layer_name = name
+
+
+def describe_input(layer: Any) -> dict[str, Any]:
+    """The arguments of `Input`."""
+    return {"name": layer.name, "shape": list(layer.batch_shape[1:]), "dtype": layer.input_dtype}
+
+
+def _input_dtype(given: Any) -> str | None:
+    return None if given["dtype"] == "real" else given["dtype"]
+
+
+def _layer_of(described: Any) -> Layer:
+    """A layer, or a model used as one, from its description."""
+    models: dict[str, Any] = {"Model": Model, "Sequential": Sequential}
+    if isinstance(described, dict) and described.get("class_name") in models:
+        cls = choose("layer", described["class_name"], models)
+        made: Layer = cls.from_config(described["config"])
+        return made
+    return layers.get(described)
+
+
+def clone_model(
+    model: Any, input_tensors: None = None, clone_function: Any = None, **unknown: Any
+) -> Any:
+    """A model of the same architecture with new weights, not compiled.
+
+    Parameters
+    ----------
+    model : Model
+        A class of your own is made again from its `get_config`.
+    input_tensors : None
+        Not supported.
+    clone_function : callable, optional
+        From each layer of a Sequential or of a graph to the layer in its place; by default one
+        made from its config.
+
+    Raises
+    ------
+    ValueError
+        `model` is none, or an argument is not supported.
+    """
+    if not isinstance(model, Model):
+        raise ValueError(f"clone_model expects a Model, got {type(model).__name__}")
+    for name, value in {"input_tensors": input_tensors, **unknown}.items():
+        if value is not None and value is not False:
+            raise ValueError(f"clone_model: {name}={value!r} is not supported; leave it out")
+    with own_objects() as own:
+        config = model.get_config()
+    if clone_function is not None:
+        if "layers" not in config or model._is_own:
+            raise ValueError("clone_model: clone_function works on Sequential and graph models")
+        kept = model.layers if "calls" in config else model._layers
+        config = {**config, "layers": [clone_function(layer) for layer in kept]}
+    with custom_object_scope(own):
+        made = type(model).from_config(config)
+    if model.built and not made.built:
+        made.build(map_tensors(model._structure, lambda t: t.shape) if model._is_own
+                   else model.inputs[0].shape)  # fmt: skip
+    return made

@@ -1,36 +1,32 @@
 """compile, fit, evaluate, predict: the way from a model and data to an executor.
 
-`Trainable` is the half of `Model` that runs, and the only caller of an executor. `fit` calls the
-executor's `train` once per slice of about a tenth of a second; between slices it shows progress,
-runs the user's callbacks and lets Ctrl-C in.
+`Trainable` is the half of `Model` that runs. It checks data and finds the executor; `fitting` calls
+the executor's `train` once per slice of about a tenth of a second, `forward` its `evaluate` and
+`predict`.
 """
 
 from __future__ import annotations
 
+import collections.abc
 import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from fastnn import backends, data, optimizers
+from fastnn import arrays, backends, data, forward, optimizers
 from fastnn.backends import Executor, Job
-from fastnn.callbacks import Callback, History, Progress, overrides
+from fastnn.callbacks import Callback, History, Progress
 from fastnn.engine.plan import Plan
-from fastnn.engine.trace import Sum, losses_among
+from fastnn.engine.trace import Sum
 from fastnn.executors import Executors
+from fastnn.fitting import EPOCHS_AT_ONCE, ArrayFit, Fit, Prepared, StreamFit, train
 from fastnn.heads import Heads, Kind, Settings
-from fastnn.ops.tensor import concrete
+from fastnn.ops.random import permutation
+from fastnn.streams import Batch, Stream, is_stream
 from fastnn.utils import as_list, unlist
 
 ROWS_AT_ONCE = 256  # of evaluate and predict, unless batch_size says otherwise
-EPOCHS_AT_ONCE = 1024  # in one call of the executor
-RATES_AT_ONCE = 4096  # entries of the table of a schedule
-
-BATCH_HOOKS = ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end")
-TEST_BATCH_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
-PREDICT_BATCH_HOOKS = ("on_predict_batch_begin", "on_predict_batch_end")
-EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 
 
 class Trainable:
@@ -124,9 +120,9 @@ class Trainable:
         return [*heads.loss_keys, *heads.metric_keys]
 
     def _executor(
-        self, mode: str, capacity: int, weighted: Sequence[Kind]
+        self, mode: str, capacity: int, weighted: Sequence[Kind], at_least: bool = False
     ) -> tuple[Executor, list[Sum]]:
-        return self._executors.get(self, mode, capacity, self._heads, weighted)
+        return self._executors.get(self, mode, capacity, self._heads, weighted, at_least)
 
     def _outputs_changed(self) -> None:
         """Layers were added or removed: plans and heads are made anew when they are needed."""
@@ -136,14 +132,18 @@ class Trainable:
     def _require_built(self, what: str, x: Any = None) -> None:
         """Build from data if there is some; raise if the model cannot do `what` yet."""
         if not self.built and x is not None:
-            array = data.as_inputs(x, ["input_layer"])[0]
-            data.check_finite(array, "x")
-            self.build((None, *array.shape[1:]) if array.ndim > 1 else (None, 1))
+            self._build_on(x)
         if not self.built:
             raise ValueError(
                 f"{what}: this model is not built yet; give its first layer an input_shape, call "
                 "model.build((None, features)), or fit it first"
             )
+
+    def _build_on(self, x: Any) -> None:
+        """Build from the first data."""
+        array = data.as_inputs(x, ["input_layer"])[0]
+        data.check_finite(array, "x")
+        self.build((None, *array.shape[1:]) if array.ndim > 1 else (None, 1))
 
     def _require_compiled(self, what: str, x: Any = None) -> Heads:
         """The same for what needs losses; returns them."""
@@ -168,9 +168,17 @@ class Trainable:
         return feeds
 
     def _feeds(
-        self, heads: Heads, x: Any, y: Any, sample_weight: Any, prefix: str = ""
+        self,
+        heads: Heads,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        prefix: str = "",
+        class_weight: Any = None,
     ) -> tuple[list[np.ndarray], tuple[Kind, ...]]:
         """Arrays for all feeds of a train or evaluate plan, and the kind of each output's."""
+        if class_weight is not None and len(heads) > 1:
+            raise ValueError("class_weight is for a model with one output; use sample_weight")
         feeds = self._input_feeds(x, f"{prefix}x")
         rows = len(feeds[0])
         if y is None:
@@ -195,15 +203,60 @@ class Trainable:
             if ys[i] is None:
                 raise ValueError(f"{prefix}y is missing for output {head.name!r}")
             what = f"{prefix}y{suffix}"
-            array = data.array_of(ys[i], what)
+            array = arrays.array_of(ys[i], what)
             data.same_length([(f"{prefix}x", feeds[0]), (what, array)])
-            feeds.append(heads.y_true(i, array, self.outputs[i].shape, dtype, what))
+            shape = self.outputs[i].shape
+            feeds.append(heads.y_true(i, array, shape, dtype, what))
             own = (None, *feeds[-1].shape[1:]) if head.target == "any" else None
-            weighted.append(Kind(ws[i] is not None, own))
+            weight = None
             if ws[i] is not None:
                 what = f"{prefix}sample_weight{suffix}"
-                feeds.append(data.weights(data.array_of(ws[i], what), rows, dtype, what))
+                weight = data.weights(arrays.array_of(ws[i], what), shape, rows, dtype, what)
+            if class_weight is not None:
+                of_class = data.class_weights(class_weight, feeds[-1], shape)
+                weight = np.asarray(of_class if weight is None else of_class * weight, dtype)
+            weighted.append(Kind(0 if weight is None else weight.ndim, own))
+            if weight is not None:
+                feeds.append(weight)
         return feeds, tuple(weighted)
+
+    def _stream(self, x: Any, what: str, shuffle: bool = False, **given: Any) -> Stream:
+        """A stream; an error if an argument was given that is for arrays only."""
+        for name, value in given.items():
+            if value is not None:
+                raise ValueError(
+                    f"{name} cannot be given: {what} is a {type(x).__name__}, which yields "
+                    "(x, y) or (x, y, sample_weight) itself, batch by batch"
+                )
+        return Stream(x, what, self._next_order if shuffle else None)
+
+    def _next_order(self, count: int) -> np.ndarray:
+        """A new order of the batches of a stream."""
+        self._past_epochs += 1
+        return permutation(self._executors.seed, self._past_epochs - 1, count)
+
+    def _first(self, stream: Stream) -> Any:
+        """x of the first batch, which stays the first."""
+        batch = stream.peek()
+        if batch is None:
+            raise ValueError(f"{stream.what} yielded no batch; at least one is needed")
+        return batch[0]
+
+    def _prepare(
+        self, heads: Heads, mode: str, stream: Stream, batch: Batch, class_weight: Any = None
+    ) -> Prepared:
+        """The feeds of a batch of a stream, checked like all data, and their executor."""
+        try:
+            feeds, weighted = self._feeds(heads, *batch, class_weight=class_weight)
+        except ValueError as error:
+            raise ValueError(stream.named(error)) from None
+        ranks = [kind.weighted for kind in weighted]
+        if stream.ranks not in (None, ranks):
+            raise ValueError(
+                stream.named("sample_weight must come with every batch, or with none")
+            )
+        stream.ranks = ranks
+        return feeds, *self._executor(mode, len(feeds[0]), weighted, at_least=True)
 
     # --- fit -------------------------------------------------------------------------------------
 
@@ -217,39 +270,53 @@ class Trainable:
         callbacks: Any = None,
         validation_split: float = 0.0,
         validation_data: Any = None,
-        shuffle: bool = True,
-        class_weight: None = None,
+        shuffle: Any = True,
+        class_weight: dict[int, float] | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
-        steps_per_epoch: None = None,
-        validation_steps: None = None,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: int = 1,
+        validation_freq: Any = 1,
     ) -> History:
         """Train for a number of epochs.
 
         Parameters
         ----------
-        x, y : array_like; a list or dictionary for several inputs or outputs
-            One row per sample.
+        x : array_like, a list or dictionary of them for several inputs; or a stream
+            One row per sample. A stream is a generator, an iterable (a PyTorch DataLoader), or an
+            object with `__len__` and `__getitem__` that gives batches (`keras.utils.PyDataset`); it
+            yields (x, y) or (x, y, sample_weight) for each batch.
+        y : array_like, a list or dictionary of them for several outputs
+            Targets; None for a stream.
         batch_size : int, default 32
+            Rows of an update; the last batch of an epoch can have fewer. Not for a stream.
         epochs : int, default 1
             The epoch to stop before (see `initial_epoch`).
         verbose : {"auto", 0, 1, 2}
             1 (auto) shows a bar per epoch, 2 a line, 0 nothing.
         callbacks : list of Callback, optional
         validation_split : float, default 0.0
-            Fraction of the rows, the last ones, to hold out.
-        validation_data : (x, y) or (x, y, sample_weight), optional
-        shuffle : bool, default True
-            A new order of the rows for each epoch.
-        sample_weight : array_like (rows,), optional
+            Fraction of the rows, the last ones, to hold out. Not for a stream.
+        validation_data : (x, y) or (x, y, sample_weight), or a stream; optional
+        shuffle : bool or "batch", default True
+            A new order of the rows for each epoch; "batch" moves batches of neighbouring rows. A
+            stream whose batches have numbers is shuffled by batches, another one never.
+        class_weight : dict, optional
+            Class index to a factor of the loss of its rows; 1 for a class that is not in it. It is
+            multiplied with `sample_weight`. For class indices, one-hot targets and targets 0 and 1.
+        sample_weight : array_like (rows,), or (rows, positions ...) for outputs of higher rank
+            Factors of the rows' losses; with several outputs a list or dictionary of them. Not for
+            a stream.
         initial_epoch : int, default 0
+        steps_per_epoch : int, optional
+            Batches of an epoch; a pass over the data goes on in the next epoch. By default an epoch
+            is a pass, which a stream without end does not have.
+        validation_steps : int, optional
+            Batches of a validation; by default all.
         validation_batch_size : int, optional
-        validation_freq : int, default 1
-            Epochs between validations.
-        class_weight, steps_per_epoch, validation_steps : None
-            Not supported.
+        validation_freq : int or list of int, default 1
+            Epochs between validations, or the epochs (from 1) that one follows.
 
         Returns
         -------
@@ -259,70 +326,73 @@ class Trainable:
         Raises
         ------
         ValueError
-            Data does not fit the model; nothing is trained then.
+            Data does not fit the model; nothing is trained then. A stream is checked batch by
+            batch, each before it is trained on.
         KeyboardInterrupt
-            After Ctrl-C; the model keeps what was trained, `model.history` what was noted.
+            After Ctrl-C, or SIGTERM where the program does not handle it; the model keeps what was
+            trained, `model.history` what was noted.
         """
-        for name, value in (
-            ("class_weight", class_weight),
-            ("steps_per_epoch", steps_per_epoch),
-            ("validation_steps", validation_steps),
-        ):
-            if value is not None:
-                raise ValueError(f"fit: {name}={value!r} is not supported; leave it out")
         if x is None:
             raise ValueError("fit: x is missing")
-        batch_size = data.whole(32 if batch_size is None else batch_size, "batch_size")
         epochs = data.whole(epochs, "epochs")
         initial_epoch = data.whole(initial_epoch, "initial_epoch", least=0)
-        validation_freq = data.whole(validation_freq, "validation_freq")
-        if validation_batch_size is None:
-            validation_batch_size = min(batch_size, ROWS_AT_ONCE)
-        check_batch = data.whole(validation_batch_size, "validation_batch_size")
+        is_validated = _validated(validation_freq)
+        steps = _optional(steps_per_epoch, "steps_per_epoch")
+        check_steps = _optional(validation_steps, "validation_steps")
+        if not isinstance(shuffle, (bool, np.bool_)) and shuffle != "batch":
+            raise ValueError(f"shuffle must be True, False or 'batch', got {shuffle!r}")
+        size = data.whole(32 if batch_size is None else batch_size, "batch_size")
+        check_size = _optional(validation_batch_size, "validation_batch_size")
         shown = _verbosity(verbose)
         hooks = _callbacks(callbacks)
-        heads = self._require_compiled("fit", x)
-        feeds, weighted = self._feeds(heads, x, y, sample_weight)
-        if validation_data is not None:
-            held_out, held_weighted = self._validation_feeds(heads, validation_data)
+        run: Fit
+        held_out: Any = None
+        if is_stream(x):
+            alone = {"y": y, "batch_size": batch_size, "sample_weight": sample_weight}
+            stream = self._stream(x, "x", bool(shuffle), **alone)
+            if validation_split:
+                raise ValueError("validation_split is for arrays; give validation_data instead")
+            heads = self._require_compiled("fit", None if self.built else self._first(stream))
+            self._first(stream)
+            run = StreamFit(
+                self, heads, hooks, initial_epoch, stream, max(epochs - initial_epoch, 0), steps,
+                lambda batch: self._prepare(heads, "train", stream, batch, class_weight),
+            )  # fmt: skip
+            total = steps or stream.batches
         else:
-            feeds, held_out = data.split_last(feeds, validation_split)
-            held_weighted = weighted
-        rows = len(feeds[0])
-        executor, sums = self._executor("train", min(batch_size, rows), weighted)
-        job = Job(
-            feeds=feeds,
-            rows=rows,
-            batch_size=batch_size,
-            epochs=max(epochs - initial_epoch, 0),
-            shuffle=bool(shuffle),
-            sums=np.zeros((min(epochs, EPOCHS_AT_ONCE), executor.plan.accumulator_count)),
-            past_epochs=self._past_epochs,
-        )
-        if held_out or any(overrides(c, *EPOCH_HOOKS) for c in hooks):
-            job.max_epochs = 1
-        if any(overrides(c, *BATCH_HOOKS) for c in hooks):
-            job.max_batches = 1
-        job.stop_on_nan = any(c.stop_on_nan for c in hooks)
-        job.watched = losses_among(sums)
-        run = _Run(self, heads, executor, sums, job, hooks, initial_epoch)
-        run.progress = Progress(shown, epochs, job.batches)
-        if held_out:
-            run.validate = lambda: self._evaluate(
-                heads, held_out, held_weighted, check_batch, hooks
+            heads = self._require_compiled("fit", x)
+            feeds, weighted = self._feeds(heads, x, y, sample_weight, class_weight=class_weight)
+            if validation_data is None:
+                feeds, held_out = data.split_last(feeds, validation_split)
+            rows = len(feeds[0])
+            executor, sums = self._executor("train", min(size, rows), weighted)
+            job = Job(
+                feeds=feeds,
+                rows=rows,
+                batch_size=size,
+                epochs=max(epochs - initial_epoch, 0),
+                shuffle=shuffle is not False and shuffle != "batch",
+                sums=np.zeros((min(epochs, EPOCHS_AT_ONCE), executor.plan.accumulator_count)),
+                past_epochs=self._past_epochs,
+                steps=steps or 0,
             )
-            run.validation_freq = validation_freq
+            run = ArrayFit(
+                self, heads, hooks, initial_epoch, executor, sums, job, shuffle == "batch", steps
+            )
+            total = job.steps
+        check_size = check_size or min(size, ROWS_AT_ONCE)
+        if validation_data is not None:
+            run.validate = self._validation(heads, validation_data, check_size, check_steps, hooks)
+        elif held_out:
+            held_out = [a[: _limit(check_steps, check_size)] for a in held_out]
+            run.validate = lambda: self._evaluate(heads, held_out, weighted, check_size, hooks)
+        run.is_validated = is_validated
+        run.progress = Progress(shown, epochs, total)
         self.stop_training = False
         self._introduce(
-            hooks,
-            {"epochs": epochs, "steps": job.batches, "batch_size": batch_size, "verbose": shown},
+            hooks, {"epochs": epochs, "steps": total, "batch_size": size, "verbose": shown}
         )
-        try:
-            run.all_epochs()
-        finally:
-            # The next order of the rows is a new one.
-            self._past_epochs = job.past_epochs + job.passes + (job.batch > 0)
-            run.progress.close()
+        run.run()
         return run.history
 
     def _introduce(self, hooks: Sequence[Callback], params: dict[str, Any]) -> None:
@@ -330,17 +400,61 @@ class Trainable:
             callback.set_model(self)
             callback.set_params(params)
 
-    def _validation_feeds(
-        self, heads: Heads, given: Any
-    ) -> tuple[list[np.ndarray], tuple[Kind, ...]]:
-        """The feeds of validation_data."""
+    def _validation(
+        self, heads: Heads, given: Any, size: int, steps: int | None, hooks: list[Callback]
+    ) -> Any:
+        """A function that evaluates validation_data."""
+        if is_stream(given):
+            stream = self._stream(given, "validation_data")
+
+            def validate() -> dict[str, Any] | None:
+                if steps is None or stream.peek() is None:
+                    stream.begin()
+                return forward.evaluate_stream(
+                    heads, stream, steps,
+                    lambda batch: self._prepare(heads, "evaluate", stream, batch), hooks,
+                )  # fmt: skip
+
+            return validate
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
             got = f"{len(given)} of them" if isinstance(given, (tuple, list)) else type(given)
             raise ValueError(f"validation_data must be (x, y) or (x, y, sample_weight), got {got}")
         x, y, weight = (*given, None)[:3]
-        return self._feeds(heads, x, y, weight, "validation_")
+        feeds, weighted = self._feeds(heads, x, y, weight, "validation_")
+        feeds = [a[: _limit(steps, size)] for a in feeds]
+        return lambda: self._evaluate(heads, feeds, weighted, size, hooks)
 
-    # --- evaluate, predict, one batch ------------------------------------------------------------
+    def partial_fit(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        batch_size: int | None = None,
+        shuffle: bool = True,
+    ) -> Any:
+        """Train once over this data; call it again with more data as it comes.
+
+        Optimizer state, learning-rate schedule and random numbers go on where the call before
+        ended. `model.history` holds loss and metrics of this call.
+
+        Parameters
+        ----------
+        x, y, sample_weight, class_weight, batch_size, shuffle
+            As for `fit`.
+
+        Returns
+        -------
+        Model
+            Itself.
+        """
+        self.fit(
+            x, y, batch_size, verbose=0, shuffle=shuffle, class_weight=class_weight,
+            sample_weight=sample_weight,
+        )  # fmt: skip
+        return self
+
+    # --- evaluate, predict -----------------------------------------------------------------------
 
     def _evaluate(
         self,
@@ -350,21 +464,8 @@ class Trainable:
         batch_size: int,
         hooks: list[Callback],
     ) -> dict[str, Any]:
-        rows = len(feeds[0])
-        executor, sums = self._executor("evaluate", min(batch_size, rows), weighted)
-        _call(hooks, "on_test_begin", {})
-        if any(overrides(c, *TEST_BATCH_HOOKS) for c in hooks):
-            totals = np.zeros(executor.plan.accumulator_count)
-            for number, start in enumerate(range(0, rows, batch_size)):
-                batch = [a[start : start + batch_size] for a in feeds]
-                _call(hooks, "on_test_batch_begin", number, {})
-                totals += executor.evaluate(batch, len(batch[0]))
-                _call(hooks, "on_test_batch_end", number, heads.results(sums, totals))
-        else:
-            totals = executor.evaluate(feeds, rows)
-        logs = heads.results(sums, totals)
-        _call(hooks, "on_test_end", logs)
-        return logs
+        executor, sums = self._executor("evaluate", min(batch_size, len(feeds[0])), weighted)
+        return forward.evaluate_arrays(heads, executor, sums, feeds, batch_size, hooks)
 
     def evaluate(
         self,
@@ -373,7 +474,7 @@ class Trainable:
         batch_size: int | None = None,
         verbose: Any = "auto",
         sample_weight: Any = None,
-        steps: None = None,
+        steps: int | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
@@ -382,13 +483,13 @@ class Trainable:
         Parameters
         ----------
         x, y, sample_weight
-            As for `fit`.
-        batch_size : int, optional
+            As for `fit`; x can be a stream.
+        batch_size : int, default 256
             Rows at once; the result does not depend on it, beyond rounding.
         verbose
             Accepted, without effect.
-        steps : None
-            Not supported.
+        steps : int, optional
+            Batches to stop after; by default all of the data.
         callbacks : list of Callback, optional
         return_dict : bool, default False
 
@@ -396,15 +497,31 @@ class Trainable:
         -------
         float, list or dict
             The loss; with metrics a list in the order of `metrics_names`, or a dictionary.
+
+        Raises
+        ------
+        ValueError
+            Data does not fit the model.
         """
-        if steps is not None:
-            raise ValueError(f"evaluate: steps={steps!r} is not supported; leave it out")
+        steps = _optional(steps, "steps")
+        size = data.whole(ROWS_AT_ONCE if batch_size is None else batch_size, "batch_size")
         hooks = _callbacks(callbacks)
-        batch_size = data.whole(ROWS_AT_ONCE if batch_size is None else batch_size, "batch_size")
-        heads = self._require_compiled("evaluate", x)
-        feeds, weighted = self._feeds(heads, x, y, sample_weight)
-        self._introduce(hooks, {"steps": -(-len(feeds[0]) // batch_size)})
-        logs = self._evaluate(heads, feeds, weighted, batch_size, hooks)
+        if is_stream(x):
+            alone = {"y": y, "batch_size": batch_size, "sample_weight": sample_weight}
+            stream = self._stream(x, "x", **alone)
+            heads = self._require_compiled("evaluate", self._first(stream))
+            self._introduce(hooks, {"steps": steps or stream.batches})
+            logs = forward.evaluate_stream(
+                heads, stream, steps,
+                lambda batch: self._prepare(heads, "evaluate", stream, batch), hooks,
+            )  # fmt: skip
+            assert logs is not None
+        else:
+            heads = self._require_compiled("evaluate", x)
+            feeds, weighted = self._feeds(heads, x, y, sample_weight)
+            feeds = [a[: _limit(steps, size)] for a in feeds]
+            self._introduce(hooks, {"steps": -(-len(feeds[0]) // size)})
+            logs = self._evaluate(heads, feeds, weighted, size, hooks)
         return logs if return_dict else unlist(logs.values())
 
     def predict(
@@ -412,20 +529,21 @@ class Trainable:
         x: Any,
         batch_size: int | None = None,
         verbose: Any = "auto",
-        steps: None = None,
+        steps: int | None = None,
         callbacks: Any = None,
     ) -> Any:
         """The outputs for each row of x.
 
         Parameters
         ----------
-        x : array_like; a list or dictionary for several inputs
-        batch_size : int, optional
+        x : array_like; a list or dictionary for several inputs; or a stream
+            Of what a stream yields only x is used.
+        batch_size : int, default 256
             Rows at once; the result does not depend on it.
         verbose
             Accepted, without effect.
-        steps : None
-            Not supported.
+        steps : int, optional
+            Batches to stop after; by default all of the data.
         callbacks : list of Callback, optional
 
         Returns
@@ -437,44 +555,44 @@ class Trainable:
         ValueError
             x does not fit the model, or the model is not built.
         """
-        if steps is not None:
-            raise ValueError(f"predict: steps={steps!r} is not supported; leave it out")
+        steps = _optional(steps, "steps")
+        size = data.whole(ROWS_AT_ONCE if batch_size is None else batch_size, "batch_size")
         hooks = _callbacks(callbacks)
-        batch_size = data.whole(ROWS_AT_ONCE if batch_size is None else batch_size, "batch_size")
         self._require_built("predict")
-        feeds = self._input_feeds(x)
+        if is_stream(x):
+            stream = self._stream(x, "x", batch_size=batch_size)
+            self._introduce(hooks, {"steps": steps or stream.batches})
+
+            def prepare(batch: Batch) -> tuple[list[np.ndarray], Executor]:
+                try:
+                    feeds = self._input_feeds(batch[0])
+                except ValueError as error:
+                    raise ValueError(stream.named(error)) from None
+                return feeds, self._executor("predict", len(feeds[0]), (), at_least=True)[0]
+
+            return forward.predict_stream(stream, steps, prepare, hooks)
+        feeds = [a[: _limit(steps, size)] for a in self._input_feeds(x)]
         rows = len(feeds[0])
-        executor, _ = self._executor("predict", min(batch_size, rows), ())
-        outputs = [np.empty(concrete(b.shape, rows), b.dtype) for b in executor.plan.outputs]
-        self._introduce(hooks, {"steps": -(-rows // batch_size)})
-        _call(hooks, "on_predict_begin", {})
-        if any(overrides(c, *PREDICT_BATCH_HOOKS) for c in hooks):
-            for number, start in enumerate(range(0, rows, batch_size)):
-                batch, made = ([a[start : start + batch_size] for a in s] for s in (feeds, outputs))
-                _call(hooks, "on_predict_batch_begin", number, {})
-                executor.predict(batch, len(batch[0]), made)
-                _call(hooks, "on_predict_batch_end", number, {"outputs": unlist(made)})
-        else:
-            executor.predict(feeds, rows, outputs)
-        _call(hooks, "on_predict_end", {})
-        return unlist(outputs)
+        executor, _ = self._executor("predict", min(size, rows), ())
+        self._introduce(hooks, {"steps": -(-rows // size)})
+        return forward.predict_arrays(executor, feeds, size, hooks)
+
+    # --- one batch -------------------------------------------------------------------------------
 
     def train_on_batch(
         self,
         x: Any,
         y: Any = None,
         sample_weight: Any = None,
-        class_weight: None = None,
+        class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
         """One update on one batch; returns its loss and metrics from before the update.
 
         Parameters
         ----------
-        x, y, sample_weight
-            As for `fit`.
-        class_weight : None
-            Not supported.
+        x, y, sample_weight, class_weight
+            As for `fit`, but no stream.
         return_dict : bool, default False
 
         Returns
@@ -482,132 +600,72 @@ class Trainable:
         float, list or dict
             As `evaluate`.
         """
-        if class_weight is not None:
-            raise ValueError(f"train_on_batch: class_weight={class_weight!r} is not supported")
         heads = self._require_compiled("train_on_batch", x)
-        feeds, weighted = self._feeds(heads, x, y, sample_weight)
+        feeds, weighted = self._feeds(heads, x, y, sample_weight, class_weight=class_weight)
         rows = len(feeds[0])
-        executor, sums = self._executor("train", rows, weighted)
+        executor, sums = self._executor("train", rows, weighted, at_least=True)
         totals = np.zeros((1, executor.plan.accumulator_count))
-        _train(self.optimizer, executor, Job(feeds, rows, rows, 1, False, totals))
+        train(self.optimizer, executor, Job(feeds, rows, rows, 1, False, totals))
         logs = heads.results(sums, totals[0])
         return logs if return_dict else unlist(logs.values())
 
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Loss and metrics of one batch.
 
-class _Run:
-    """One call of `fit`: the slices of a job, and what happens between them."""
+        Parameters
+        ----------
+        x, y, sample_weight
+            As for `fit`, but no stream.
+        return_dict : bool, default False
 
-    progress: Progress
-    validate: Any = None  # returns losses and metrics on the validation data
-    validation_freq = 1
+        Returns
+        -------
+        float, list or dict
+            As `evaluate`.
+        """
+        heads = self._require_compiled("test_on_batch", x)
+        feeds, weighted = self._feeds(heads, x, y, sample_weight)
+        rows = len(feeds[0])
+        executor, sums = self._executor("evaluate", rows, weighted, at_least=True)
+        logs = heads.results(sums, executor.evaluate(feeds, rows))
+        return logs if return_dict else unlist(logs.values())
 
-    def __init__(
-        self,
-        model: Any,
-        heads: Heads,
-        executor: Executor,
-        sums: list[Sum],
-        job: Job,
-        hooks: list[Callback],
-        first_epoch: int,
-    ) -> None:
-        self.model, self.heads, self.executor, self.sums = model, heads, executor, sums
-        self.job, self.hooks, self.first_epoch = job, hooks, first_epoch
-        self.history = model.history = History()
-        self.logs: dict[str, Any] = {}  # of the last epoch
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch.
 
-    def all_epochs(self) -> None:
-        """Run until the job is done or the user stops it."""
-        self.call("prepare", self)  # which can restore a state
-        self.call("on_train_begin", {})
-        self.job.past_epochs = self.model._past_epochs
-        restored = len(self.history.epoch)
-        try:
-            self.slices()
-        except KeyboardInterrupt:
-            # It can come between any two lines, after a slice that finished epochs: they are
-            # noted as well, so that the history tells what the weights have seen.
-            if self.validate is None:
-                self.history.forget_unfinished()
-                for number in range(len(self.history.epoch) - restored, self.job.epoch):
-                    logs = self.results(self.job.sums_of(number))
-                    self.history.add(number + self.first_epoch, logs)
-            raise
-        model, optimizer = self.model, self.model.optimizer
-        if optimizer.use_ema and optimizer.iterations:
-            trained = [v for v in model.trainable_variables if optimizer.factor_of(v)]
-            model._executors.take_averages(trained)
-        self.call("on_train_end", self.logs)
+        Parameters
+        ----------
+        x : array_like; a list or dictionary for several inputs
 
-    def slices(self) -> None:
-        """Train slice by slice, with hooks and progress between."""
-        job, executor = self.job, self.executor
-        while job.epoch < job.epochs and not self.model.stop_training:
-            epoch, batch = job.epoch, job.batch
-            if batch == 0:
-                self.call("on_epoch_begin", epoch + self.first_epoch, {})
-            self.call("on_train_batch_begin", batch, {})
-            _train(self.model.optimizer, executor, job)
-            self.model._past_epochs = job.past_epochs + job.passes + (job.batch > 0)
-            if job.stopped_on_nan:
-                at = job.batch or job.batches
-                self.call("on_nan", at - 1, self.results(executor.accumulators))
-                self.model.stop_training = True
-            if job.max_batches == 1:
-                sums = job.sums_of(epoch) if job.epoch > epoch else executor.accumulators
-                self.call("on_train_batch_end", batch, self.results(sums))
-            for done in range(epoch, job.epoch):
-                self.finish(done)
-            if job.batch:
-                self.progress.update(job.epoch + self.first_epoch, job.batch)
-        if job.batch:  # stopped within an epoch: it ends here
-            job.sums_of(job.epoch)[:] = executor.accumulators
-            self.finish(job.epoch)
-
-    def finish(self, number: int) -> None:
-        """Validate, note and show an epoch that has ended."""
-        epoch = number + self.first_epoch
-        self.logs = self.results(self.job.sums_of(number))
-        if self.validate is not None and (epoch + 1) % self.validation_freq == 0:
-            checked = self.validate()
-            self.logs |= {f"val_{key}": value for key, value in checked.items()}
-        try:
-            self.call("on_epoch_end", epoch, self.logs)  # which can add to the logs
-        finally:
-            self.history.add(epoch, self.logs)
-            self.progress.end_epoch(epoch, self.logs)
-
-    def results(self, sums: np.ndarray) -> dict[str, Any]:
-        """Losses and metrics of an epoch so far."""
-        return self.heads.results(self.sums, sums)
-
-    def call(self, hook: str, *args: Any) -> None:
-        _call(self.hooks, hook, *args)
+        Returns
+        -------
+        ndarray, or a list of them for several outputs
+        """
+        self._require_built("predict_on_batch")
+        feeds = self._input_feeds(x)
+        rows = len(feeds[0])
+        executor, _ = self._executor("predict", rows, (), at_least=True)
+        return forward.predict_arrays(executor, feeds, rows, [])
 
 
-def _call(hooks: Sequence[Callback], hook: str, *args: Any) -> None:
-    """Call a hook of each callback."""
-    for callback in hooks:
-        getattr(callback, hook)(*args)
+def _optional(value: Any, name: str) -> int | None:
+    return None if value is None else data.whole(value, name)
 
 
-def _train(optimizer: Any, executor: Executor, job: Job) -> None:
-    """One slice, with the optimizer's rate or the table of its schedule."""
-    control = executor.control[0]
-    left = min((job.epochs - job.epoch) * job.steps - job.step, job.max_batches, RATES_AT_ONCE)
-    job.rates = optimizer.rates(int(control["iteration"]), int(control["step"]), left)
-    if job.rates is None:
-        executor.control["rate"] = optimizer.learning_rate
-    try:
-        executor.train(job)
-    finally:
-        _note(optimizer, executor)
+def _limit(steps: int | None, size: int) -> int | None:
+    """The rows of so many batches."""
+    return None if steps is None else steps * size
 
 
-def _note(optimizer: Any, executor: Executor) -> None:
-    """Tell the optimizer where the executor is."""
-    control = executor.control[0]
-    optimizer.reached(int(control["iteration"]), int(control["step"]))
+def _validated(freq: Any) -> Any:
+    """Whether validation follows an epoch, as a function of its number from 1."""
+    if isinstance(freq, collections.abc.Collection) and not isinstance(freq, (str, bytes)):
+        epochs = [data.whole(epoch, "validation_freq") for epoch in freq]
+        return lambda epoch: epoch in epochs
+    every = data.whole(freq, "validation_freq")
+    return lambda epoch: epoch % every == 0
 
 
 def _verbosity(verbose: Any) -> int:

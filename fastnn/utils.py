@@ -46,7 +46,7 @@ def arguments(cls: type) -> list[str]:
     """Names of the arguments that `cls(...)` takes; **kwargs are those of the next base class."""
     names: dict[str, None] = {}
     for base in cls.__mro__:
-        if "__init__" not in vars(base):
+        if base is object or "__init__" not in vars(base):
             continue
         parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
         rest = [p for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]

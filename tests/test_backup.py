@@ -105,6 +105,24 @@ def test_the_model_itself_can_be_fitted_again(backend, tmp_path):
     assert_same(model.get_weights(), want.get_weights())
 
 
+def test_with_a_schedule_and_averages(backend, tmp_path):
+    def model_and_callbacks(seed=4):
+        decay = optimizers.schedules.CosineDecay(0.05, 30, warmup_target=0.1, warmup_steps=6)
+        optimizer = optimizers.Adam(decay, use_ema=True, ema_momentum=0.9, clipnorm=0.5)
+        return classifier(optimizer, seed=seed), [callbacks.SwapEMAWeights(swap_on_epoch=True)]
+
+    want, given = model_and_callbacks()
+    history = want.fit(X, LABELS, callbacks=given, **FIT).history
+    first, given = model_and_callbacks()
+    with pytest.raises(Killed):
+        first.fit(X, LABELS, callbacks=[BackupAndRestore(tmp_path), *given, Die(18)], **FIT)
+    again, given = model_and_callbacks(seed=99)
+    resumed = again.fit(X, LABELS, callbacks=[BackupAndRestore(tmp_path), *given], **FIT)
+    assert resumed.history == history
+    assert_same(again.get_weights(), want.get_weights())
+    assert again.optimizer.learning_rate == want.optimizer.learning_rate
+
+
 def test_a_fit_that_begins_later(backend, tmp_path):
     want, model = classifier(), classifier()
     history = want.fit(X, LABELS, initial_epoch=2, **FIT)

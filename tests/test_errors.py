@@ -111,7 +111,7 @@ BAD_X = {
     "ragged": ([[1, 2, 3, 4], [1, 2]], ["x cannot be made into one array", "rows differ in shape"]),
     "complex": (X + 1j, ["x has dtype complex", "expected numbers"]),
     "dates": (np.zeros((ROWS, 4), "datetime64[s]"), ["x has dtype datetime64", "expected numbers"]),
-    "generator": ((row for row in X), ["x is a generator", "an array of numbers"]),
+    "set": ({1.0, 2.0}, ["x is a set", "pass a list"]),
     "masked": (np.ma.masked_less(X, 0), ["x is a masked array", "filled"]),
     "NaN": (
         with_value(X, (3, 1), np.nan),
@@ -129,14 +129,15 @@ BAD_X = {
 }
 
 
-@pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch", "predict"])
+METHODS = ["fit", "evaluate", "train_on_batch", "test_on_batch", "partial_fit", "predict"]
+
+
+@pytest.mark.parametrize("method", [*METHODS, "predict_on_batch"])
 @pytest.mark.parametrize("case", BAD_X)
 def test_x(case, method):
     x, parts = BAD_X[case]
-    if case == "generator":
-        x = (row for row in X)
     model = classifier()
-    given = (x,) if method == "predict" else (x, LABELS)
+    given = (x,) if method.startswith("predict") else (x, LABELS)
     refused(ValueError, parts, lambda: getattr(model, method)(*given), model)
     # The refusal left nothing behind: the right data is accepted.
     model.predict(X)
@@ -325,11 +326,14 @@ def test_sample_weight_of_several_outputs():
 # --- the other arguments of fit, evaluate and predict --------------------------------------------
 
 
-@pytest.mark.parametrize("value", [0, -1, 2.5, True, "3", [1], np.float64(4)])
-@pytest.mark.parametrize("name", ["batch_size", "epochs", "validation_freq"])
+@pytest.mark.parametrize("value", [0, -1, 2.5, True, "3", [0], np.float64(4)])
+@pytest.mark.parametrize(
+    "name", ["batch_size", "epochs", "validation_freq", "steps_per_epoch", "validation_steps"]
+)
 def test_counts(name, value):
     model = classifier()
-    parts = [f"{name} must be an integer of 1 or more", f"got {value!r}"]
+    got = 0 if value == [0] and name == "validation_freq" else value  # a list of epochs
+    parts = [f"{name} must be an integer of 1 or more", f"got {got!r}"]
     refused(ValueError, parts, lambda: model.fit(X, LABELS, **{name: value}), model)
 
 
@@ -386,9 +390,15 @@ def test_initial_epoch(value):
         ({"verbose": 7}, ["verbose must be 'auto', 0, 1 or 2", "got 7"]),
         ({"verbose": "loud"}, ["verbose must be 'auto', 0, 1 or 2", "got 'loud'"]),
         ({"verbose": X}, "verbose must be 'auto', 0, 1 or 2"),
-        ({"class_weight": {0: 2.0}}, ["class_weight={0: 2.0} is not supported", "leave it out"]),
-        ({"steps_per_epoch": 3}, ["steps_per_epoch=3 is not supported", "leave it out"]),
-        ({"validation_steps": 3}, ["validation_steps=3 is not supported", "leave it out"]),
+        ({"class_weight": [1, 2]}, ["class_weight must be a dictionary", "got [1, 2]"]),
+        ({"class_weight": {}}, ["class_weight must be a dictionary", "got {}"]),
+        ({"class_weight": {3: 1.0}}, ["class_weight has key 3", "from 0 to 2"]),
+        ({"class_weight": {"a": 1.0}}, ["class_weight has key 'a'", "from 0 to 2"]),
+        ({"class_weight": {True: 1.0}}, ["class_weight has key True", "from 0 to 2"]),
+        ({"class_weight": {0: -1.0}}, ["class_weight[0] must be a finite number", "got -1.0"]),
+        ({"class_weight": {0: np.nan}}, ["class_weight[0] must be", "got nan"]),
+        ({"shuffle": "rows"}, ["shuffle must be True, False or 'batch'", "got 'rows'"]),
+        ({"shuffle": 3}, ["shuffle must be True, False or 'batch'", "got 3"]),
     ],
 )
 def test_arguments_of_fit(settings, parts):
@@ -396,17 +406,26 @@ def test_arguments_of_fit(settings, parts):
     refused(ValueError, parts, lambda: model.fit(X, LABELS, **settings), model)
 
 
-def test_unsupported_arguments_of_the_other_methods():
+@pytest.mark.parametrize("value", [0, -1, 2.5, True, "3"])
+def test_steps_of_evaluate_and_predict(value):
     model = classifier()
-    parts = ["steps=3 is not supported", "leave it out"]
-    refused(ValueError, parts, lambda: model.evaluate(X, LABELS, steps=3), model)
-    refused(ValueError, parts, lambda: model.predict(X, steps=3), model)
-    refused(
-        ValueError,
-        "class_weight={0: 1} is not supported",
-        lambda: model.train_on_batch(X, LABELS, class_weight={0: 1}),
-        model,
-    )
+    parts = ["steps must be an integer of 1 or more", f"got {value!r}"]
+    refused(ValueError, parts, lambda: model.evaluate(X, LABELS, steps=value), model)
+    refused(ValueError, parts, lambda: model.predict(X, steps=value), model)
+
+
+def test_class_weight_of_what_has_no_classes():
+    for method in ("fit", "train_on_batch"):
+        model = regressor()
+        call = getattr(model, method)
+        parts = ["class_weight: y has values from 3.0 to 3.0", "from 0 to 1"]
+        y = np.full((ROWS, 1), 3.0)
+        refused(ValueError, parts, lambda c=call, y=y: c(X, y, class_weight={0: 2}), model)
+        model = pair()
+        data = [X, X[:, :2]], [LABELS, LABELS]
+        call = getattr(model, method)
+        parts = ["class_weight is for a model with one output", "sample_weight"]
+        refused(ValueError, parts, lambda c=call, d=data: c(*d, class_weight={0: 2}), model)
 
 
 @pytest.mark.parametrize("given", [print, "early_stopping", callbacks.Callback, [3]])
@@ -602,6 +621,7 @@ def test_arguments_that_steer_other_engines_are_accepted():
         ),
         (lambda: Dense(3, activation="reluu"), ["unknown activation 'reluu'", "relu, relu6"]),
         (lambda: Dense(3, activation=3), ["unknown activation 3", "choose one of"]),
+        (lambda: Dense(3, kernel_constraint="max"), ["unknown constraint 'max'", "max_norm"]),
         (
             lambda: Dense(3, kernel_initializer="glorot"),
             ["unknown initializer 'glorot'", "glorot_normal, glorot_uniform"],
@@ -702,12 +722,8 @@ def test_the_defaults_of_keras_may_be_written_out():
             lambda: losses.CategoricalCrossentropy(axis=1),
             "CategoricalCrossentropy: axis=1 is not supported",
         ),
-        (
-            lambda: Dense(3, activity_regularizer="l2"),
-            "Dense: activity_regularizer='l2' is not supported",
-        ),
-        (lambda: Dense(3, kernel_constraint=max), "Dense: kernel_constraint="),
-        (lambda: Dense(3, bias_constraint=max), "Dense: bias_constraint="),
+        (lambda: Dense(3, lora_rank=4), "Dense: lora_rank=4"),
+        (lambda: Dense(3, quantization_config={}), "Dense: quantization_config={}"),
         (lambda: Dropout(0.5, noise_shape=(1, 2)), "Dropout: noise_shape=(1, 2)"),
         (lambda: Flatten(data_format="channels_first"), "Flatten: data_format='channels_first'"),
     ],
@@ -719,7 +735,7 @@ def test_unsupported_arguments_name_themselves(make, parts):
 @pytest.mark.parametrize(
     ("make", "parts"),
     [
-        (lambda: Dense(3, lora_rank=4), "Dense has no argument 'lora_rank'"),
+        (lambda: Dense(3, lora=4), "Dense has no argument 'lora'"),
         (lambda: Dropout(0.5, rat=4), "Dropout has no argument 'rat'"),
         (lambda: optimizers.SGD(lr=0.1), "SGD has no argument 'lr'"),
         (lambda: losses.MeanSquaredError(delta=1), "unexpected keyword argument 'delta'"),
@@ -879,16 +895,26 @@ def test_what_is_no_layer_in_a_sequential(thing):
 @pytest.mark.parametrize(
     ("call", "parts"),
     [
-        (lambda: Dense(3)(X), ["layer 'dense' was called on ndarray", "Input", "model.predict"]),
-        (lambda: Dense(3)([1.0, 2.0]), ["(Dense) takes one tensor, got 2"]),
-        (lambda: Dense(3)(7), ["called on int", "Input(...)"]),
+        (lambda: Dense(3)([X, X]), ["(Dense) takes one tensor, got 2"]),
         (lambda: Dense(3)(), ["(Dense) takes one tensor, got 0"]),
         (lambda: Dense(3)([Input((3,)), Input((3,))]), ["(Dense) takes one tensor, got 2"]),
-        (lambda: regressor()(X), ["called on ndarray", "model.predict"]),
     ],
 )
-def test_a_layer_called_on_what_is_no_tensor(call, parts):
+def test_a_layer_called_on_too_many_or_too_few(call, parts):
     refused(TypeError, parts, call)
+
+
+@pytest.mark.parametrize(
+    ("call", "parts"),
+    [
+        (lambda: Dense(3)([1.0, 2.0]), ["(Dense) needs rows of at least one feature", "(None,)"]),
+        (lambda: Dense(3)(7), ["layer 'dense'", "single number"]),
+        (lambda: Dense(3)("seven"), ["layer 'dense'"]),
+        (lambda: regressor()(X[:, :2]), ["x", "2"]),
+    ],
+)
+def test_a_layer_called_on_what_does_not_fit(call, parts):
+    refused(ValueError, parts, call)
 
 
 def test_a_failed_build_can_be_tried_again():

@@ -129,6 +129,40 @@ def test_rows_that_do_not_fit_are_an_error_before_training():
     assert_same(model.get_weights(), before)
 
 
+def test_a_model_with_a_call_of_its_own(backend):
+    class Own(Model):
+        def __init__(self):
+            super().__init__()
+            self.out = Dense(2)
+
+        def call(self, inputs):
+            return self.out(inputs)
+
+    model = Own()
+    model.compile("sgd", "mse")
+    watch = GradientMonitor()
+    model.fit(X, Y, callbacks=[watch], verbose=0)
+    assert len(watch.report[model.out.name]["norm"]) == 1
+    with pytest.raises(ValueError, match="not made of layer calls.*leave x out"):
+        model.fit(X, Y, callbacks=[GradientMonitor(X)], verbose=0)
+
+
+def test_activation_layers_are_watched():
+    model = Sequential(
+        [
+            Dense(3, input_shape=(4,)),
+            layers.BatchNormalization(),
+            layers.Activation("relu", name="act"),
+            Dense(2),
+        ]
+    )
+    model.compile("sgd", "mse")
+    watch = GradientMonitor(X)
+    model.fit(X, Y, callbacks=[watch], verbose=0)
+    assert [len(part["dead"]) for part in watch.report.values()] == [1, 1, 1, 1]
+    assert "act" in watch.report
+
+
 @pytest.mark.parametrize(
     "settings, expected",
     [

@@ -25,9 +25,9 @@ DEFINITIONS = (
     "regularizers", "schedules",
 )  # fmt: skip
 ANYWHERE = ("config", "utils")  # small things that everything but the ops may use
-# The only modules that know an executor: the one that runs a model, the one that keeps its plans,
-# and the command that prints what is installed.
-CALLERS = ("training", "executors", "__main__")
+# The only modules that know an executor: those that run a model, the one that keeps its plans, and
+# the command that prints what is installed.
+CALLERS = ("training", "fitting", "forward", "executors", "__main__")
 
 
 def module_of(path):

@@ -229,7 +229,11 @@ LAYER = ("model", "config", "layers", 0)
     [
         (("model", "class_name"), "os.system", "unknown model class 'os.system'"),
         (("model", "class_name"), ["a"], "unknown model class"),
-        ((*LAYER, "class_name"), "Lambda", "unknown layer 'Lambda'"),
+        (
+            LAYER,
+            {"class_name": "Lambda", "config": {"function": "eval"}},
+            "unknown function 'eval'",
+        ),
         ((*LAYER, "class_name"), "fastnn.layers.Dense", "unknown layer"),
         ((*LAYER, "class_name"), "__import__", "unknown layer"),
         ((*LAYER, "config"), {"class": "os"}, "TypeError"),

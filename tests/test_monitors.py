@@ -335,6 +335,19 @@ def test_a_schedule_that_returns_no_rate(value, expected):
     assert all(np.isfinite(w).all() for w in model.get_weights())
 
 
+@pytest.mark.parametrize(
+    "watch", [LearningRateScheduler(lambda epoch, rate: rate), ReduceLROnPlateau("loss")]
+)
+def test_an_optimizer_with_a_schedule_of_its_own_is_refused(watch):
+    decay = optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    model = mlp(optimizers.SGD(decay))
+    before = model.get_weights()
+    expected = "the optimizer already has a schedule, ExponentialDecay; give it a number"
+    with pytest.raises(ValueError, match=f"{type(watch).__name__}: {expected}"):
+        model.fit(X, Y, callbacks=[watch], verbose=0)
+    assert_same(model.get_weights(), before)
+
+
 def test_a_schedule_that_cannot_be_called():
     with pytest.raises(TypeError, match="schedule must be a function .* got 0.1"):
         LearningRateScheduler(0.1)

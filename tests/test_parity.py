@@ -25,6 +25,12 @@ FIGURES = json.loads((pathlib.Path(__file__).parent / "data" / "keras_figures.js
 # 20 steps is rounded to 6e-8 of it, and momentum adds up to 20 of them.
 CLOSE = {"float64": {"rtol": 1e-11, "atol": 1e-12}, "float32": {"rtol": 2e-5, "atol": 5e-6}}
 
+# Where PyTorch, on which Keras ran, is not exact in float64.
+ROUGH = {
+    "activation hard_sigmoid": 1e-7,  # its 1/6 is that of float32
+    "loss log_cosh": 1e-7,  # its softplus(x) is x from 20 on: 2e-9 off
+}
+
 RUNS = [
     pytest.param("native", "float64", marks=native_only),
     pytest.param("native", "float32", marks=native_only),
@@ -59,8 +65,10 @@ def floatx(request):
 @pytest.mark.parametrize("name", [n for n, c in CASES.items() if not isinstance(c, Draw)])
 def test_keras_computes_the_same(name, executor, floatx, monkeypatch):
     monkeypatch.setenv("FASTNN_BACKEND", executor)
+    rough = max((ROUGH[k] for k in ROUGH if name.startswith(k)), default=0.0)
+    close = {key: max(value, rough) for key, value in CLOSE[floatx].items()}
     for what, got, want in pairs(figures_of(name), FIGURES["cases"][name]):
-        np.testing.assert_allclose(got, want, **CLOSE[floatx], err_msg=what)
+        np.testing.assert_allclose(got, want, **close, err_msg=what)
 
 
 @pytest.mark.parametrize("name", [n for n, c in CASES.items() if isinstance(c, Draw)])
@@ -92,6 +100,11 @@ def test_the_figures_are_those_of_the_cases():
 WITHOUT_A_CASE = {
     "activations.step": "Keras has none",
     "activations.gelu_tanh": "Keras has it as gelu(approximate=True)",
+    "activations.relu_general": "Keras has it as relu with its arguments",
+    "regularizers.OwnFunction": "wraps a user's function",
+    "losses.Crossentropy": "given by its name, ce",
+    "losses.FunctionLoss": "wraps a user's function",
+    "losses.RootMeanSquaredError": "Keras has it as a metric only",
     "optimizers.schedules.OneCycle": "Keras has none",
     "optimizers.schedules.WarmUp": "Keras has none",
     "layers.InputLayer": "made by Input, which all cases use",
@@ -115,13 +128,15 @@ def entries():
             module = getattr(module, part, None)
         if module is None:
             continue
-        for name, found in vars(module).items():
-            if isinstance(found, type) and not name.startswith("_") and name != base:
-                if issubclass(found, getattr(module, base)):
-                    yield f"{kind}.{name}"
+        for found in vars(module).values():
+            if isinstance(found, type) and issubclass(found, getattr(module, base)):
+                if not found.__name__.startswith("_") and found.__name__ != base:
+                    yield f"{kind}.{found.__name__}"
 
 
 def test_everything_has_a_case_or_a_reason_to_have_none():
     covered = {path for case in CASES.values() for path in names(case)}
     missing = sorted(set(entries()) - covered - set(WITHOUT_A_CASE))
-    assert missing == [], "write a case in benchmarks/parity/cases, run its __main__ with --write"
+    assert not missing, f"no case in benchmarks/parity/cases for {', '.join(missing)}"
+    unneeded = sorted(covered & set(WITHOUT_A_CASE))
+    assert not unneeded, f"there is a case for {', '.join(unneeded)}"

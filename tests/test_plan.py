@@ -317,10 +317,11 @@ def test_arrays_that_do_not_fit_the_feeds_never_reach_a_kernel(name):
         ([x], "1 arrays, the plan has 2 feeds"),
         (
             [x, x[:5]],
-            r"feed dense/target\[rows,1\] needs a contiguous float32 array of shape \(6, 1\)",
+            r"feed dense/target\[rows,1\] needs an array of numbers of shape \(6, 1\)",
         ),
-        ([x, x.astype(float)], "got float64"),
-        ([x, np.zeros((12, 1), np.float32)[::2]], "contiguous"),
+        ([x, x.astype(str)], "got <U"),
+        ([x, x.astype(complex)], "got complex128"),
+        ([x, x.astype(object)], "got object"),
         ([np.zeros((7, 1), np.float32)] * 2, "7 rows in a batch, the plan has room for 6"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -328,7 +329,7 @@ def test_arrays_that_do_not_fit_the_feeds_never_reach_a_kernel(name):
     job = Job([np.zeros((9, 1), np.float32)] * 2, 9, 8, 1, False, np.zeros((1, 3)))
     with pytest.raises(ValueError, match="8 rows in a batch"):
         machine.train(job)
-    with pytest.raises(ValueError, match="needs a contiguous"):
+    with pytest.raises(ValueError, match="needs an array of numbers"):
         machine.predict([x, x], 5, [])
 
 

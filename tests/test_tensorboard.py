@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from api_tools import X, Y, assert_same, mlp, twins
 
-from fastnn import Input, Model, Sequential, callbacks, layers
+from fastnn import Input, Model, Sequential, callbacks, layers, optimizers
 from fastnn.callbacks import TensorBoard, events, tensorboard
 from fastnn.examples import tensorboard_listing
 
@@ -269,6 +269,14 @@ def test_steps_per_second(tmp_path, monkeypatch):
     assert Read(tmp_path / "train").values("epoch_steps_per_second") == {0: 2.5, 1: 2.5}
 
 
+def test_the_rate_of_a_schedule(tmp_path):
+    decay = optimizers.schedules.ExponentialDecay(0.1, 5, 0.5)
+    watch = TensorBoard(tmp_path)
+    mlp(optimizers.SGD(decay)).fit(X, Y, batch_size=10, epochs=3, callbacks=[watch], verbose=0)
+    rates = Read(tmp_path / "train").values("epoch_learning_rate")
+    assert rates == {i: pytest.approx(0.1 * 0.5 ** (i + 1), rel=1e-6) for i in range(3)}
+
+
 def test_what_is_no_number_is_left_out(tmp_path):
     model = mlp(loss="sparse_categorical_crossentropy", metrics=["confusion_matrix"])
     model.fit(X, np.zeros(len(X)), callbacks=[TensorBoard(tmp_path)], verbose=0)
@@ -308,6 +316,37 @@ def test_the_steps_of_a_plan_as_a_graph():
     first, second = (step.outputs[0].name for step in plan.steps)
     assert nodes[first] == ("linear_gelu", ["input_layer", "dense/kernel", "dense/bias"])
     assert nodes[second] == ("linear", [first, "dense_1/kernel", "dense_1/bias"])
+
+
+class Own(Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = layers.Dense(8, "relu"), layers.Dense(2)
+        self.add = layers.Add()
+
+    def call(self, inputs):
+        hidden = self.hidden(inputs)
+        return self.add([self.out(hidden), self.out(hidden)])
+
+
+def test_a_model_with_a_call_of_its_own(backend, tmp_path):
+    model = Own()
+    model.compile("sgd", "mse")
+    watch = TensorBoard(tmp_path, histogram_freq=1)
+    model.fit(X, Y, epochs=2, callbacks=[watch], verbose=0)
+    read = Read(tmp_path / "train")
+    nodes = read.nodes()
+    kernel = model.hidden.kernel.path
+    assert f"{kernel}/gradient" in read.tags
+    (first,) = (node for node in nodes.values() if kernel in node.input)
+    assert first.op == "linear_relu"
+    assert shape_of(nodes[kernel]) == (4, 8)
+    entry = first.input[0]
+    assert (nodes[entry].op, shape_of(nodes[entry])) == ("Placeholder", (-1, 4))
+    second, third = (node for node in nodes.values() if first.name in node.input)
+    (last,) = (node for node in nodes.values() if second.name in node.input)
+    assert third.name in last.input
+    assert (second.op, third.op, shape_of(last)) == ("linear", "linear", (-1, 2))
 
 
 def test_images_of_weights(tmp_path):

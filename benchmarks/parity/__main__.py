@@ -25,6 +25,7 @@ FIGURES = pathlib.Path(__file__).parents[2] / "tests" / "data" / "keras_figures.
 def keras_for(dtype):
     """The module `keras`, computing in this float type."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # more only wait for each other here
     try:
         import keras
     except ImportError:

@@ -74,6 +74,7 @@ class Values:
 
     function: Any
     points: Any
+    settings: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

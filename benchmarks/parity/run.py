@@ -14,7 +14,7 @@ def run(case: Any, library: Any) -> dict[str, Any]:
     if isinstance(case, Training):
         return training(case, library)
     if isinstance(case, Values):
-        return {"values": plain(make(case.function, library)(case.points))}
+        return {"values": plain(make(case.function, library)(case.points, **case.settings))}
     if isinstance(case, Rates):
         schedule = make(case.schedule, library)
         return {"rates": [plain(schedule(step)) for step in range(case.steps)]}

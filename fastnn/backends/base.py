@@ -19,6 +19,16 @@ from fastnn.engine.plan import CONTROL, Buffer, Plan
 from fastnn.ops.contract import Op
 
 
+def can_gather(array: np.ndarray) -> bool:
+    """Whether an executor can read rows of an array: numbers of at most 8 bytes, not too deep."""
+    dtype = array.dtype
+    return (
+        dtype.kind in "fiub"
+        and dtype.itemsize <= 8
+        and (array.ndim <= 5 or array.flags.c_contiguous)
+    )
+
+
 @dataclass
 class Job:
     """A training run over arrays, which an executor carries on slice by slice.
@@ -165,6 +175,9 @@ class Executor(ABC):
     def check(self, feeds: Sequence[np.ndarray], rows: int, at_once: int = 0) -> None:
         """Refuse arrays that do not fit the plan's feeds: an executor reads them unchecked.
 
+        A feed may be of any numeric type and layout: the gather converts it to the plan's type as
+        `astype` does, batch by batch, so what does not survive that is refused before. Arrays of
+        more than five axes must be contiguous.
         `at_once` is the length of a batch; above the plan's capacity it must come in chunks.
         """
         if at_once > self.plan.capacity and not self.plan.chunks:
@@ -175,9 +188,9 @@ class Executor(ABC):
             raise ValueError(f"{len(feeds)} arrays, the plan has {len(self.plan.feeds)} feeds")
         for array, buffer in zip(feeds, self.plan.feeds, strict=True):
             wanted = (rows, *buffer.shape[1:])
-            if array.shape != wanted or array.dtype != buffer.dtype or not array.flags.c_contiguous:
+            if array.shape != wanted or not can_gather(array):
                 raise ValueError(
-                    f"feed {buffer} needs a contiguous {buffer.dtype} array of shape {wanted}, "
+                    f"feed {buffer} needs an array of numbers of shape {wanted}, "
                     f"got {array.dtype} of shape {array.shape}"
                 )
 

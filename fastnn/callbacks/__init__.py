@@ -3,6 +3,7 @@
 `base.py` holds the hooks; the other files one idea each.
 """
 
+from fastnn.callbacks.averages import SwapEMAWeights
 from fastnn.callbacks.backup import BackupAndRestore
 from fastnn.callbacks.base import Callback, LambdaCallback, overrides
 from fastnn.callbacks.checkpoints import ModelCheckpoint
@@ -26,6 +27,7 @@ __all__ = [
     "ModelCheckpoint",
     "Progress",
     "ReduceLROnPlateau",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
     "overrides",

@@ -16,7 +16,7 @@ class Progress:
     last one.
     """
 
-    def __init__(self, verbose: int, epochs: int, steps: int) -> None:
+    def __init__(self, verbose: int, epochs: int, steps: int | None) -> None:
         self.verbose = verbose
         self.epochs = epochs
         self.steps = steps
@@ -60,7 +60,7 @@ class Progress:
         if self.ended is not None:
             epoch, values = self.ended
             self.ended = None
-            self.update(epoch, self.steps)
+            self.update(epoch, self.steps or (self.bar.n if self.bar is not None else 0))
             self.bar.set_postfix_str(values)
             self.close()
             self.shown = time.monotonic()

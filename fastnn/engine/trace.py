@@ -20,9 +20,9 @@ from fastnn.ops.tensor import Shape, Tensor, at_rows, count
 class Head:
     """One output of a compiled model: its loss and metrics.
 
-    `weighted` tells whether the data has sample weights for it; `metrics` are reported without
-    them, `weighted_metrics` with them, as in Keras. `y_true` is the shape of the targets where they
-    have one of their own. Without a loss, only the metrics see them.
+    `weighted` is the rank of the sample weights that the data has for it, 0 for none; `metrics` are
+    reported without them, `weighted_metrics` with them, as in Keras. `y_true` is the shape of the
+    targets where they have one of their own. Without a loss, only the metrics see them.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Head:
     factor: float = 1.0
     metrics: list[Any] = field(default_factory=list)
     weighted_metrics: list[Any] = field(default_factory=list)
-    weighted: bool = False
+    weighted: int = 0
     y_true: Shape | None = None
 
     @property
@@ -87,6 +87,7 @@ def trace(
     """
     graph = Graph()
     inputs = [Tensor(t.shape, t.dtype, t.name, "feed") for t in model.inputs]
+    graph.penalties = None if mode == "predict" else []
     with graph:
         outputs = model.run(inputs, training=mode == "train")
     program = Program(mode, [Section(graph)], list(inputs))
@@ -107,6 +108,9 @@ def trace(
             _add_head(program, sums, head, y_pred)
         if mode == "train":
             section.losses = [(s.tensor, _scale(s)) for s in sums if s.kind == "loss"]
+        for penalty in graph.penalties or ():
+            sums.append(Sum("penalty", penalty))
+            section.losses.append((penalty, None))
         for variable in model.trainable_variables:
             if variable.regularizer is not None:
                 penalty = variable.regularizer.penalty(variable, inputs[0])
@@ -136,7 +140,7 @@ def _add_head(program: Program, sums: list[Sum], head: Head, y_pred: Tensor) -> 
     program.feeds.append(y_true)
     weight = None
     if head.weighted:
-        weight = Tensor((None,), "real", f"{head.name}/weight", "feed")
+        weight = Tensor(y_pred.shape[: head.weighted], "real", f"{head.name}/weight", "feed")
         program.feeds.append(weight)
     Graph.current().scope = head.name
     mask = y_pred.mask
@@ -173,8 +177,10 @@ def _add_loss(
     sums.append(Sum("rows", rows, head))
     total, elements = loss.emitted(y_true, y_pred, weight)
     total.name = f"{head.name}/loss"
-    if loss.reduction != "sum" and weight is not None and weight.rank > 1:
-        elements //= at_rows(count(weight.shape), 1)
+    # What is counted, or summed up by batch_weights: unmasked positions rather than rows.
+    positions = weight if loss.reduction == "mean_with_sample_weight" else over
+    if positions is not None:
+        elements //= at_rows(count(positions.shape), 1)
     sums.append(Sum("loss", total, head, loss, y_pred.shape, elements, over))
     return mask
 

@@ -1,7 +1,8 @@
 """Layer: weights and a forward composition. Everything else is derived from these two.
 
 Outside of tracing, calling a layer on a symbolic tensor notes a `Call`: these calls are a model's
-graph. While a model is traced (`engine.trace`), calling it runs `call`, which emits ops.
+graph. While a model is traced (`engine.trace`), calling it runs `call`, which emits ops. Called on
+arrays it is traced by itself and run at once (`fastnn.eager`).
 """
 
 from __future__ import annotations
@@ -10,29 +11,45 @@ import contextlib
 import inspect
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from fastnn import config, constraints, initializers, regularizers
 from fastnn.ops.contract import Graph, tracing
-from fastnn.ops.tensor import Tensor, Variable
-from fastnn.utils import Configurable, as_list, snake_case, unlist
+from fastnn.ops.tensor import Tensor, Variable, leaves, map_tensors, tensors_in
+from fastnn.utils import Configurable, arguments, describe, snake_case, unlist
 
 Shape = tuple["int | None", ...]
 
 
 class Call:
-    """One use of a layer on symbolic tensors; a layer that is shared has several."""
+    """One use of a layer on symbolic tensors; a layer that is shared has several.
 
-    def __init__(self, layer: Layer, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+    `args` and `kwargs` are those of the call, with tensors in lists and dictionaries; `inputs` and
+    `outputs` are the tensors alone, in order.
+    """
+
+    def __init__(
+        self, layer: Layer, args: Any, outputs: list[Tensor], kwargs: dict[str, Any] | None = None
+    ) -> None:
         self.layer = layer
-        self.inputs = inputs
+        self.args = tuple(args)
+        self.kwargs = kwargs or {}
+        self.inputs = tensors_in((self.args, self.kwargs))
         self.outputs = outputs
         for tensor in outputs:
             tensor.call = self
 
+    def run(self, values: Mapping[Tensor, Tensor], training: bool) -> list[Tensor]:
+        """Call the layer on what stands in `values` for its inputs; returns its outputs."""
+        args, kwargs = map_tensors((self.args, self.kwargs), lambda t: values.get(t, t))
+        return tensors_in(self.layer(*args, **{"training": training, **kwargs}))
+
+
+# Set by fastnn.eager, which knows executors: (layer, args, kwargs, training) -> arrays.
+on_arrays: Callable[..., Any] | None = None
 
 _local = threading.local()
 
@@ -60,6 +77,10 @@ def _blank(shape: Any, dtype: str) -> np.ndarray:
     return np.zeros(shape, dtype)
 
 
+# Arguments of every layer, which a user's own constructor need not take.
+_COMMON = ("name", "trainable", "dtype", "input_shape", "activity_regularizer")
+
+
 class Layer(Configurable):
     """Base class of all layers.
 
@@ -76,11 +97,25 @@ class Layer(Configurable):
         "float32" or "float64"; must be the model's.
     input_shape : tuple, optional
         Shape of one row, for the first layer of a Sequential.
+    input_dim : int, optional
+        The same for rows of one axis.
+    activity_regularizer : str, Regularizer or callable, optional
+        Penalty on the output, divided by the rows of the batch, in training and evaluation.
+
+    Examples
+    --------
+    >>> from fastnn import layers, ops
+    >>> class Scale(layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.factor = self.add_weight((input_shape[-1],), "ones", name="factor")
+    ...     def call(self, inputs):
+    ...         return ops.multiply(inputs, self.factor)
     """
 
     def __init__(
         self,
         *,
+        activity_regularizer: Any = None,
         name: str | None = None,
         trainable: bool = True,
         dtype: str | None = None,
@@ -102,7 +137,8 @@ class Layer(Configurable):
         self.name = name or snake_case(type(self).__name__)
         self.auto_named = name is None
         self.name_settled = False  # a model has it under this name
-        self.trainable = trainable
+        self._trainable = bool(trainable)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         self.dtype = dtype or config.floatx()
         self.built = False
         if input_dim is not None:
@@ -111,8 +147,7 @@ class Layer(Configurable):
         if input_shape is not None:
             self.batch_shape = (None, *row_shape(input_shape, type(self).__name__))
         self._variables: list[Variable] = []
-        parameters = inspect.signature(self.call).parameters
-        self._takes_training = "training" in parameters
+        self._takes_training = "training" in inspect.signature(self.call).parameters
 
     # --- to be written by a subclass ---
 
@@ -125,11 +160,31 @@ class Layer(Configurable):
 
     def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "name": self.name}
-        for derived in ("input_shape", "input_dim"):
+        if not self.trainable:
+            config["trainable"] = False
+        for derived in ("input_shape", "input_dim", "activity_regularizer"):
             config.pop(derived, None)
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = describe(self.activity_regularizer)
         if self.batch_shape is not None:
             config["input_shape"] = list(self.batch_shape[1:])
         return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A new layer from what `get_config` returned; its constructor may know fewer arguments."""
+        known = arguments(cls)
+        rest = {key: config[key] for key in _COMMON if key in config and key not in known}
+        made = cls(**{key: value for key, value in config.items() if key not in rest})
+        if "name" in rest:
+            made.name, made.auto_named = rest["name"], False
+        if rest.get("trainable") is False:
+            made.trainable = False
+        if "activity_regularizer" in rest:
+            made.activity_regularizer = regularizers.get(rest["activity_regularizer"])
+        if "input_shape" in rest:
+            made.batch_shape = (None, *rest["input_shape"])
+        return made
 
     # --- weights ---
 
@@ -158,6 +213,7 @@ class Layer(Configurable):
         dtype : str, optional
             By default the layer's.
         """
+        self._require_init()
         dtype = dtype or self.dtype
         if getattr(_local, "bytes_left", None) is not None:
             value = _blank(tuple(shape), dtype)
@@ -184,18 +240,40 @@ class Layer(Configurable):
         self._variables.append(variable)
         return variable
 
+    def _require_init(self) -> None:
+        if "_variables" not in vars(self):
+            raise RuntimeError(
+                f"{type(self).__name__}.__init__ did not call super().__init__(); do that first"
+            )
+
     def sublayers(self) -> list[Layer]:
-        """Layers that this one holds as attributes, or in lists of them."""
+        """Layers that this one holds as attributes, or in lists and dictionaries of them."""
         found: list[Layer] = []
         for value in vars(self).values():
-            for item in value if isinstance(value, (list, tuple)) else [value]:
+            for item in leaves(value):
                 if isinstance(item, Layer) and item is not self and item not in found:
                     found.append(item)
         return found
 
+    def flags(self) -> tuple[bool, ...]:
+        """Whether it is trainable, and the layers inside: plans depend on it."""
+        return (self.trainable, *(flag for layer in self.sublayers() for flag in layer.flags()))
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes its weights; setting it sets it for the layers inside too."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for layer in self.sublayers():
+            layer.trainable = value
+
     @property
     def variables(self) -> list[Variable]:
         """All weights, those of layers inside included: parameters and states."""
+        self._require_init()
         found = dict.fromkeys(self._variables)
         for layer in self.sublayers():
             found.update(dict.fromkeys(layer.variables))
@@ -265,21 +343,50 @@ class Layer(Configurable):
 
     # --- calling ---
 
-    def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
-        """Use the layer on symbolic tensors (from `Input`, or of another layer)."""
-        tensors = [t for given in inputs for t in as_list(given)]
-        for tensor in tensors:
-            if not isinstance(tensor, Tensor):
+    def __call__(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        """Use the layer on symbolic tensors (from `Input`, or of another layer), or on arrays.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            What `call` takes. Arrays are computed at once: NumPy arrays are returned.
+        training : bool, optional
+            Whether dropout and the like act as in training; by default as around it, or not.
+        """
+        self._require_init()
+        given = leaves((args, kwargs))
+        symbolic = tensors_in(given)
+        if not symbolic and not tracing() and args:
+            assert on_arrays is not None
+            return on_arrays(self, args, kwargs, bool(training))
+        if not args:
+            self.check_inputs([])
+        for other in given if symbolic else args or [None]:
+            if not symbolic or isinstance(other, np.ndarray):
                 raise TypeError(
-                    f"layer {self.name!r} was called on {type(tensor).__name__}; call it on the "
-                    "result of Input(...) or of another layer, and use model.predict for arrays"
+                    f"layer {self.name!r} was called on {type(other).__name__}, expected tensors: "
+                    "results of Input(...), of other layers or of fastnn.ops"
                 )
-        self.ensure_built(unlist(t.shape for t in tensors))
+        self.check_inputs(symbolic)
+        self.ensure_built(self._shapes(args))
         if tracing():
-            return self.emit(inputs, bool(training))
-        outputs = [Tensor(t.shape, t.dtype, self.name) for t in self._output_specs(inputs)]
-        Call(self, tensors, outputs)
-        return unlist(outputs)
+            return self.emit(args, kwargs, training)
+        specs = self._output_specs(args, kwargs)
+        if training is not None:
+            kwargs = {**kwargs, "training": training}
+        made = map_tensors(specs, lambda t: Tensor(t.shape, t.dtype, self.name))
+        Call(self, args, tensors_in(made), kwargs)
+        return made
+
+    def check_inputs(self, tensors: list[Tensor]) -> None:
+        """Raise unless the layer can work on these; for a subclass to write."""
+
+    @staticmethod
+    def _shapes(args: Any) -> Any:
+        """What `build` is given: the shape of the only input, or a list or dictionary of them."""
+        if len(args) == 1 and isinstance(args[0], dict):
+            return {key: unlist(t.shape for t in tensors_in(v)) for key, v in args[0].items()}
+        return unlist(t.shape for t in tensors_in(args))
 
     def ensure_built(self, input_shape: Any) -> None:
         """Create the weights unless they exist."""
@@ -294,25 +401,65 @@ class Layer(Configurable):
         for variable in self._variables:
             variable.layer_name = self.name
 
-    def emit(self, inputs: Any, training: bool) -> Any:
+    def emit(self, args: Any, kwargs: Any, training: bool | None) -> Any:
         """Run `call` in the open graph, under this layer's name."""
         graph = Graph.current()
-        outer, graph.scope = graph.scope, self.name
+        outer = graph.scope, graph.training
+        graph.scope = self.name
+        if training is not None:
+            graph.training = bool(training)
         try:
-            extra = {"training": training} if self._takes_training else {}
-            return self.call(*inputs, **extra)
+            extra = {"training": graph.training} if self._takes_training else {}
+            call: Any = self.call
+            made = call(*args, **kwargs, **extra)
+            self._check_made(made)
+            if self.activity_regularizer is not None and graph.penalties is not None:
+                for tensor in tensors_in(made):
+                    penalty = self.activity_regularizer.penalty(tensor, None)
+                    penalty.name = f"{self.name}/activity penalty"
+                    graph.penalties.append(penalty)
+            return made
         finally:
-            graph.scope = outer
+            graph.scope, graph.training = outer
 
-    def _output_specs(self, inputs: Any) -> list[Tensor]:
+    def _check_made(self, made: Any) -> None:
+        found = leaves(made)
+        if not found:
+            raise TypeError(
+                f"layer {self.name!r} ({type(self).__name__}): call returned {made!r}; did you "
+                "forget to return the result?"
+            )
+        for value in found:
+            if value is None:
+                raise TypeError(
+                    f"layer {self.name!r} ({type(self).__name__}): call returned None; did you "
+                    "forget to return the result?"
+                )
+            if not isinstance(value, Tensor):
+                raise TypeError(
+                    f"layer {self.name!r} ({type(self).__name__}): call returned "
+                    f"{type(value).__name__}; compute with fastnn.ops or other layers, not with "
+                    "NumPy or Python numbers"
+                )
+
+    def _output_specs(self, args: Any, kwargs: Any) -> Any:
+        """What `call` returns on stand-ins for its inputs, in a graph that is thrown away."""
         with Graph():
-            copies = [
-                [_stand_in(t) for t in given]
-                if isinstance(given, (list, tuple))
-                else _stand_in(given)
-                for given in inputs
-            ]
-            return as_list(self.emit(copies, False))
+            given, named = map_tensors((args, kwargs), _stand_in)
+            return self.emit(given, named, None)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the output for inputs of this shape (None for the rows)."""
+        several = isinstance(input_shape, list)
+        shapes = input_shape if several else [input_shape]
+        tensors = [Tensor((None, *tuple(s)[1:]), "real", self.name, "feed") for s in shapes]
+        args = (tensors if several else tensors[0],)
+        self.ensure_built(self._shapes(args))
+        made = self._output_specs(args, {})
+        return unlist(t.shape for t in tensors_in(made))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "_on_arrays"}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"

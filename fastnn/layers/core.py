@@ -1,16 +1,16 @@
-"""The layers of dense networks: Input, Dense, Activation, Dropout, Flatten, Rescaling."""
+"""The layers of dense networks: Input, Dense, Activation, Identity and Lambda."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from fastnn import activations, initializers, ops, regularizers
+from fastnn import activations, constraints, initializers, ops, regularizers
 from fastnn.layers.base import Call, Layer, row_shape
-from fastnn.ops.contract import Graph
-from fastnn.ops.tensor import Tensor, at_rows, count
-from fastnn.utils import as_list, number
+from fastnn.ops.tensor import Tensor
+from fastnn.utils import choose
 
 
 def refuse(owner: str, **arguments: Any) -> None:
@@ -81,25 +81,22 @@ def Input(  # noqa: N802  (Keras' name)
         raise ValueError("Input: give shape=(...) of one row, or batch_shape, but not both")
     return InputLayer(batch_shape[1:] if shape is None else shape, dtype, name).output
 
+class OneInput(Layer):
+    """Base of layers that work on one tensor of real numbers."""
 
-class _OneInput(Layer):
-    """Base of the layers below: each works on one tensor of real numbers."""
-
-    def __call__(self, *inputs: Any, training: bool | None = None) -> Any:
-        tensors = [t for given in inputs for t in as_list(given)]
+    def check_inputs(self, tensors: list[Tensor]) -> None:
         if len(tensors) != 1:
             raise TypeError(
                 f"layer {self.name!r} ({type(self).__name__}) takes one tensor, got {len(tensors)}"
             )
-        if isinstance(tensors[0], Tensor) and tensors[0].dtype != "real":
+        if tensors[0].dtype != "real":
             raise ValueError(
                 f"layer {self.name!r} ({type(self).__name__}) needs real numbers, got "
                 f"{tensors[0].dtype}; leave out the dtype of Input(...)"
             )
-        return super().__call__(tensors[0], training=training)
 
 
-class Dense(_OneInput):
+class Dense(OneInput):
     """`activation(inputs @ kernel + bias)` over the last axis.
 
     Parameters
@@ -112,7 +109,10 @@ class Dense(_OneInput):
     kernel_initializer : default "glorot_uniform"
     bias_initializer : default "zeros"
     kernel_regularizer, bias_regularizer : str or Regularizer, optional
-    activity_regularizer, kernel_constraint, bias_constraint : None
+    activity_regularizer : str, Regularizer or callable, optional
+        Penalty on the output, divided by the rows of the batch.
+    kernel_constraint, bias_constraint : str or Constraint, optional
+    lora_rank, lora_alpha, quantization_config : None
         Not supported.
     **kwargs
         `name`, `trainable`, `dtype`, `input_shape` (of one row), `input_dim`.
@@ -137,12 +137,15 @@ class Dense(_OneInput):
         bias_initializer: Any = "zeros",
         kernel_regularizer: Any = None,
         bias_regularizer: Any = None,
-        activity_regularizer: None = None,
-        kernel_constraint: None = None,
-        bias_constraint: None = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        lora_rank: None = None,
+        lora_alpha: None = None,
+        quantization_config: None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = positive_integer("Dense", "units", units)
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
@@ -150,11 +153,13 @@ class Dense(_OneInput):
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
         self.bias_regularizer = regularizers.get(bias_regularizer)
+        self.kernel_constraint = constraints.get(kernel_constraint)
+        self.bias_constraint = constraints.get(bias_constraint)
         refuse(
             "Dense",
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
+            lora_rank=lora_rank,
+            lora_alpha=lora_alpha,
+            quantization_config=quantization_config,
         )
         self.kernel: Any = None
         self.bias: Any = None
@@ -170,6 +175,7 @@ class Dense(_OneInput):
             self.kernel_initializer,
             name="kernel",
             regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
         )
         if self.use_bias:
             self.bias = self.add_weight(
@@ -177,6 +183,7 @@ class Dense(_OneInput):
                 self.bias_initializer,
                 name="bias",
                 regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
             )
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -187,8 +194,7 @@ class Dense(_OneInput):
             )
         return self.activation(ops.linear(inputs, self.kernel, self.bias))
 
-
-class Activation(_OneInput):
+class Activation(OneInput):
     """An activation as a layer of its own.
 
     Parameters
@@ -206,66 +212,57 @@ class Activation(_OneInput):
         return self.activation(inputs)
 
 
-class Dropout(_OneInput):
-    """In training, drop each element with probability `rate` and scale the rest by 1/(1 - rate).
+class Identity(Layer):
+    """Its input, unchanged."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs
+
+
+class Lambda(Layer):
+    """A function of tensors, written with `fastnn.ops`, as a layer.
+
+    A model with it can be saved if the function has a name; loading it needs
+    `custom_objects={name: function}`. A subclass of Layer is the better choice for anything with
+    weights.
 
     Parameters
     ----------
-    rate : float
-        At least 0, below 1.
-    noise_shape : None
+    function : callable
+        From a tensor (or a list of them) to a tensor.
+    output_shape : None
+        Accepted, without effect: the shape follows from the function.
+    mask : None
         Not supported.
-    seed : int, optional
-        By default the model's seed decides.
+    arguments : dict, optional
+        Further arguments by name.
 
     Raises
     ------
-    ValueError
-        `rate` is not in [0, 1).
+    TypeError
+        `function` cannot be called.
     """
 
     def __init__(
-        self, rate: float, noise_shape: None = None, seed: int | None = None, **kwargs: Any
+        self,
+        function: Callable[..., Any],
+        output_shape: Any = None,
+        mask: None = None,
+        arguments: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.rate = number("Dropout: rate", rate, low=0, below=1)
-        refuse("Dropout", noise_shape=noise_shape)
-        if seed is not None and (
-            isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0
-        ):
-            raise ValueError(f"Dropout: seed must be an integer of 0 or more, got {seed!r}")
-        self.seed = None if seed is None else int(seed)
+        refuse("Lambda", mask=mask)
+        if isinstance(function, str):
+            function = choose("function", function, {})
+        if not callable(function):
+            raise TypeError(
+                f"Lambda: function must be callable, got {type(function).__name__}: {function!r}"
+            )
+        self.function = function
+        self.output_shape = None
+        self.mask = None
+        self.arguments = dict(arguments or {})
 
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        if not training or self.rate == 0:
-            return inputs
-        return ops.dropout(inputs, self.rate, Graph.current().stream(), self.seed)
-
-
-class Flatten(_OneInput):
-    """Each row as one vector."""
-
-    def __init__(self, data_format: None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        refuse("Flatten", data_format=data_format)
-
-    def call(self, inputs: Tensor) -> Tensor:
-        return ops.reshape(inputs, (None, at_rows(count(inputs.shape), 1)))
-
-
-class Rescaling(_OneInput):
-    """`inputs * scale + offset`, for example 1/255 for images.
-
-    Parameters
-    ----------
-    scale : float
-    offset : float, default 0.0
-    """
-
-    def __init__(self, scale: float, offset: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.scale = number("Rescaling: scale", scale)
-        self.offset = number("Rescaling: offset", offset)
-
-    def call(self, inputs: Tensor) -> Tensor:
-        return ops.affine(inputs, self.scale, self.offset)
+    def call(self, inputs: Any) -> Any:
+        return self.function(inputs, **self.arguments)

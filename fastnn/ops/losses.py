@@ -345,6 +345,7 @@ class BatchWeights(Op):
     """
 
     name = "batch_weights"
+    whole_batch = True
     integers = (0,)
     inputs = ("x", "weight?")
     outputs = ("weights",)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.ops.contract import ALL_INPUTS, Node, Op, Spec, emit, register
+from fastnn.ops.contract import ALL_INPUTS, Graph, Node, Op, Spec, emit, register
 from fastnn.ops.tensor import Rows, Shape, Size, Tensor, at_rows, count
 
 Grads = list["Tensor | None"]
@@ -414,6 +414,8 @@ class Assign(Op):
     effect = True
 
     def define(self, state: Any, x: Any) -> Any:
+        if x.ndim == 0:
+            return x.copy()
         y = state.copy()
         y[: len(x)] = x
         return y
@@ -423,7 +425,22 @@ class Assign(Op):
 
 
 def assign(state: Tensor, x: Tensor) -> None:
-    """Write x into a state variable when the plan runs."""
-    if x.shape[1:] != state.shape[1:] or (x.shape[0] != state.shape[0] and x.has_rows is False):
+    """Write x into a state variable when the plan runs.
+
+    What read the state before goes on with the old value, its gradient too: it reads a copy.
+    """
+    beginning = state.shape[1:] == x.shape[1:] and x.has_rows and state.rank > 0
+    if x.shape != state.shape and not beginning:
         raise ValueError(f"assign: {x!r} does not fit the state {state!r}")
+    if state.storage != "state":
+        raise ValueError(f"assign: {state!r} is trained; make it with add_weight(trainable=False)")
+    graph = Graph.current()
+    readers = [node for node in graph.nodes if state in node.inputs]
+    if x is state or readers:
+        old = copy(state)
+        made = graph.nodes.pop()
+        graph.nodes.insert(graph.nodes.index(readers[0]) if readers else len(graph.nodes), made)
+        for node in readers:
+            node.inputs = [old if t is state else t for t in node.inputs]
+        x = old if x is state else x
     emit("assign", state, x)

@@ -7,7 +7,7 @@ traced; `engine.memory` gives each one its place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -111,6 +111,29 @@ class Tensor:
         return f"{self.name or self.storage}({text})"
 
 
+def leaves(value: Any) -> list[Any]:
+    """What lies in lists, tuples and dictionaries within each other, in order."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [value]
+
+
+def tensors_in(value: Any) -> list[Tensor]:
+    """The tensors in lists, tuples and dictionaries within each other, in order."""
+    return [leaf for leaf in leaves(value) if isinstance(leaf, Tensor)]
+
+
+def map_tensors(value: Any, function: Callable[[Tensor], Any]) -> Any:
+    """Lists, tuples and dictionaries as they are, with `function` of each tensor in its place."""
+    if isinstance(value, dict):
+        return {key: map_tensors(item, function) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map_tensors(item, function) for item in value)
+    return function(value) if isinstance(value, Tensor) else value
+
+
 class Variable(Tensor):
     """A tensor that lasts: a parameter (trained) or a state (written by an op) of a layer.
 
@@ -152,7 +175,14 @@ class Variable(Tensor):
         return np.array(self.value)
 
     def assign(self, value: Any) -> None:
-        """Overwrite the value in place; shapes must agree."""
+        """Overwrite the value in place; shapes must agree.
+
+        Called with a tensor while a layer is traced: the plan does it, whenever it runs.
+        """
+        if isinstance(value, Tensor) and not isinstance(value, Variable):
+            from fastnn.ops.moving import assign
+
+            return assign(self, value)
         array = np.asarray(value)
         if array.shape != self.value.shape:
             raise ValueError(

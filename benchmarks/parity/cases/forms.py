@@ -32,14 +32,14 @@ ACTIVATIONS = (
 )  # fmt: skip
 
 
-def train_with(activation):
+def train_with(activation, **settings):
     network = [
         layers.Input(shape=(6,)),
         layers.Dense(5, activation=activation),
         layers.Dense(4, activation),
         layers.Dense(3),
     ]
-    return Training(network, "mse", X, VALUES)
+    return Training(network, "mse", X, VALUES, **settings)
 
 
 ROWS_ONLY = ("softmax", "log_softmax")  # they need rows
@@ -50,6 +50,16 @@ for name in ACTIVATIONS:
     points = points[points < 500] if name == "exponential" else points
     CASES[f"activation {name}, values"] = Values(function, points)
 CASES["activation by name"] = train_with("gelu")
+# Two of them behind each other explode at the rate of the others.
+CASES["activation exponential"] = train_with(activations.exponential, optimizer="sgd")
+for name, settings in {
+    "relu": {"negative_slope": 0.2, "max_value": 4.0, "threshold": 0.5},
+    "leaky_relu": {"negative_slope": 0.05},
+    "elu": {"alpha": 0.5},
+    "gelu": {"approximate": True},
+}.items():
+    CASES[f"activation {name}, set"] = Values(getattr(activations, name), POINTS, settings)
+CASES["activation softmax, axis"] = Values(activations.softmax, X, {"axis": 0})
 
 
 def chain(*middle, loss="mse", x=X, y=VALUES, first=5, **settings):

@@ -70,7 +70,6 @@ OPTIONS = {
     "accumulation, ema, overwriting": {
         "gradient_accumulation_steps": 3, "use_ema": True, "ema_momentum": 0.8,
         "ema_overwrite_frequency": 2},
-    "loss_scale_factor": {"loss_scale_factor": 8.0},
 }  # fmt: skip
 for name, rate in RATES.items():
     for option, settings in OPTIONS.items():

@@ -21,6 +21,7 @@ from fastnn.ops.contract import Op
 from fastnn.ops.tensor import Rows
 
 ISAS = ("v4", "v3", "base")  # best first; setup.py builds them
+TARGETS = ("float32", "float64", "int32")  # of the gather, by number
 
 # Which list of function names a kernel's string sizes are looked up in.
 KINDS = {
@@ -86,10 +87,11 @@ class NativeExecutor(Executor):
         self._program = _executor.Program(
             steps,
             groups,
-            [self._row(b) for b in plan.feeds],
+            [(self._address(b), TARGETS.index(b.dtype)) for b in plan.feeds],
             [self._row(b) for b in plan.outputs],
             (self._bases["scratch"], plan.accumulator_count),
             self._table["permutation", plan.dtype],
+            self._table["gather", plan.dtype],
             plan.capacity,
         )
 
@@ -97,7 +99,7 @@ class NativeExecutor(Executor):
         return 0 if buffer is None else self._bases[buffer.block] + buffer.offset
 
     def _row(self, buffer: Buffer) -> tuple[int, int]:
-        """Address and bytes per row of a feed or an output."""
+        """Address and bytes per row of an output."""
         width = int(np.prod(buffer.shape[1:], dtype=int))
         return self._address(buffer), width * np.dtype(buffer.dtype).itemsize
 

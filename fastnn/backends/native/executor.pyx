@@ -4,7 +4,11 @@ Built once, for every processor; only the kernels are built per ISA. `Program` i
 makes of a plan: addresses and sizes are resolved when it is made, so running a step is one call
 through a pointer. Whole epochs run here without Python, the GIL or an allocation.
 """
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+import sys
+
+from cpython.buffer cimport (
+    PyBUF_RECORDS_RO, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+)
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -52,15 +56,18 @@ cdef struct group:          # steps: first .. batch for each chunk, batch .. upd
     int64_t every
     control *state
 
-cdef struct feed:           # rows of `bytes` bytes, from the caller's array into scratch
+cdef struct feed:           # what the gather is given: from the caller's array into scratch
     char *target
     const char *source
-    int64_t bytes
+    int64_t n[16]
 
 cdef struct output:
     const char *source
     char *target
     int64_t bytes
+
+
+cdef bint BIG_ENDIAN = sys.byteorder == "big"
 
 
 def runs(isa):
@@ -81,9 +88,10 @@ cdef class Program:
         `sizes` holds ints, or (each,) for a size that is `each` times the rows; `gradients` is
         the bit mask of the outputs that add up over the chunks of a batch.
     groups : list of (first, batch, updates, last, every, address of the control record)
-    feeds, outputs : list of (address, bytes per row)
+    feeds : list of (address, number of the type for the gather)
+    outputs : list of (address, bytes per row)
     sums : (address, count) of the accumulators
-    shuffle : address of the kernel that draws the order of an epoch
+    shuffle, gather : addresses of the kernels that draw the order of an epoch, and gather rows
     capacity : int
     """
     cdef step *steps
@@ -92,10 +100,10 @@ cdef class Program:
     cdef output *outputs
     cdef int64_t step_count, group_count, feed_count, output_count, sum_count, capacity, rows
     cdef double *sums
-    cdef kernel shuffle
+    cdef kernel shuffle, gather_rows
 
     def __cinit__(self, list steps, list groups, list feeds, list outputs, tuple sums,
-                  size_t shuffle, int64_t capacity):
+                  size_t shuffle, size_t gather, int64_t capacity):
         cdef int64_t i
         cdef size_t address
         self.steps = <step *>calloc(max(len(steps), 1), sizeof(step))
@@ -116,7 +124,7 @@ cdef class Program:
         for i in range(self.feed_count):
             address = feeds[i][0]
             self.feeds[i].target = <char *>address
-            self.feeds[i].bytes = feeds[i][1]
+            self.feeds[i].n[4] = feeds[i][1]
         for i in range(self.output_count):
             address = outputs[i][0]
             self.outputs[i].source = <const char *>address
@@ -125,6 +133,7 @@ cdef class Program:
         self.sums = <double *>address
         self.sum_count = sums[1]
         self.shuffle = <kernel>shuffle
+        self.gather_rows = <kernel>gather
         self.capacity = capacity
         self.rows = -1
 
@@ -265,11 +274,11 @@ cdef class Program:
             raise MemoryError("no memory for the feeds of a plan")
         for i in range(self.feed_count):
             try:
-                PyObject_GetBuffer(arrays[i], &views[i], PyBUF_SIMPLE)
+                PyObject_GetBuffer(arrays[i], &views[i], PyBUF_RECORDS_RO)
+                describe(&self.feeds[i], &views[i])
             except BaseException:
                 self.close(views, i)
                 raise
-            self.feeds[i].source = <const char *>views[i].buf
         return views
 
     cdef void close(self, Py_buffer *views, int64_t count) noexcept:
@@ -349,21 +358,17 @@ cdef class Program:
 
     cdef void gather(self, const int64_t *order, int64_t start, int64_t rows) noexcept nogil:
         """Rows order[start ...], or start ... without an order, into scratch."""
-        cdef int64_t i, row, size
-        cdef char *target
-        cdef const char *source
+        cdef int64_t i
+        cdef void *p[3]
+        cdef feed *f
         for i in range(self.feed_count):
-            target = self.feeds[i].target
-            source = self.feeds[i].source
-            size = self.feeds[i].bytes
-            if order == NULL:
-                memcpy(target, source + start * size, rows * size)
-            elif size == 4:         # labels, usually: a call of memcpy would cost more
-                for row in range(rows):
-                    (<int *>target)[row] = (<const int *>source)[order[start + row]]
-            else:
-                for row in range(rows):
-                    memcpy(target + row * size, source + order[start + row] * size, size)
+            f = &self.feeds[i]
+            p[0] = f.target
+            p[1] = <void *>f.source
+            p[2] = <void *>order
+            f.n[0] = rows
+            f.n[1] = start
+            self.gather_rows(p, f.n, NULL)
 
     cdef void run(self, int64_t first, int64_t last) noexcept nogil:
         cdef int64_t i
@@ -381,6 +386,59 @@ cdef class Program:
                 s.n[s.last] = add | s.gradients
                 s.run(s.p, s.n, s.c)
                 s.n[s.last] = add
+
+
+cdef int describe(feed *f, Py_buffer *view) except -1:
+    """Write down an array for the gather."""
+    cdef const char *code = view.format
+    cdef int axis, kept = 0
+    cdef int64_t number = -1, wide = view.itemsize, length, stride, size = view.itemsize
+    cdef bint swapped = code[0] == c"<" if BIG_ENDIAN else code[0] == c">"
+    cdef bint aligned = <size_t>view.buf % <size_t>size == 0
+    if code[0] in b"<>=^@|":
+        code += 1
+    if code[0] in b"efd":
+        number = 2 if size == 2 else 0 if size == 4 else 1
+    elif code[0] in b"bhilqn":
+        number = 3 if size == 1 else 4 if size == 2 else 5 if size == 4 else 6
+    elif code[0] in b"BHILQN":
+        number = 7 if size == 1 else 8 if size == 2 else 9 if size == 4 else 10
+    elif code[0] == c"?":
+        number = 11
+    if number < 0 or code[1] or view.ndim < 1:
+        raise ValueError(f"an array of format {view.format.decode()!r} cannot be gathered")
+    f.source = <const char *>view.buf
+    f.n[2] = view.strides[0]
+    f.n[3] = 1
+    f.n[5] = number
+    f.n[6] = size
+    for axis in range(4):
+        f.n[8 + axis] = 1
+        f.n[12 + axis] = 0
+    # From the last axis on; neighbours that one stride walks over become one.
+    for axis in range(view.ndim - 1, 0, -1):
+        length = view.shape[axis]
+        stride = view.strides[axis]
+        f.n[3] *= length
+        aligned = aligned and stride % size == 0
+        if length == 1:
+            continue
+        if kept and stride == f.n[16 - kept] * f.n[12 - kept]:
+            f.n[12 - kept] *= length
+            continue
+        if kept == 4:
+            raise ValueError("an array has more than four axes that lie apart; copy it first")
+        kept += 1
+        f.n[12 - kept] = length
+        f.n[16 - kept] = stride
+    aligned = aligned and view.strides[0] % size == 0
+    if swapped and size > 1:
+        f.n[7] = 2
+    else:
+        f.n[7] = not (aligned and (kept == 0 or (kept == 1 and f.n[15] == size)))
+    if kept == 0:
+        f.n[15] = wide
+    return 0
 
 
 cdef fill(step *s, tuple described):

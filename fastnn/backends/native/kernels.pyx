@@ -25,6 +25,7 @@ include "metric.pxi"
 include "optimizer.pxi"
 include "update.pxi"
 include "random.pxi"
+include "gather.pxi"
 include "penalty.pxi"
 include "normalization.pxi"
 
@@ -59,7 +60,7 @@ def vector_bytes():
 
 
 def addresses():
-    """{(kernel, dtype): address} of every kernel; "permutation" belongs to no op."""
+    """{(kernel, dtype): address} of every kernel; "permutation" and "gather" belong to no op."""
     table = {}
 
     def both(name, size_t single, size_t double_):
@@ -164,4 +165,5 @@ def addresses():
          <size_t>layer_norm_backward[float],
          <size_t>layer_norm_backward[double])
     both("permutation", <size_t>permutation, <size_t>permutation)
+    both("gather", <size_t>gather, <size_t>gather)
     return table
