@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import losses
 from fastnn.metrics.base import Metric
 from fastnn.ops.contract import emit
 from fastnn.ops.tensor import Tensor, at_rows, count
@@ -106,10 +105,10 @@ class SparseTopKCategoricalAccuracy(TopKCategoricalAccuracy):
 
 
 class Accuracy(Metric):
-    """The binary, categorical or sparse accuracy, whichever fits loss, data and output.
+    """The binary, categorical or sparse accuracy, whichever fits data and output.
 
-    Binary for one output and after binary cross-entropy (Keras takes the categorical one there if
-    the output has several columns), sparse where y_true holds one class index per row.
+    Binary for one output, sparse where y_true holds one class index per row, else categorical; so
+    several yes-or-no outputs want "binary_accuracy", as in Keras.
     """
 
     target = "like"
@@ -118,7 +117,7 @@ class Accuracy(Metric):
 
     def resolve(self, loss: Any, y_true_shape: Any, y_pred_shape: Any) -> Metric:
         """The accuracy that fits, under this metric's name."""
-        if y_pred_shape[-1] == 1 or isinstance(loss, losses.BinaryCrossentropy):
+        if y_pred_shape[-1] == 1:
             return BinaryAccuracy(self.name)
         fewer = y_true_shape is not None and (
             len(y_true_shape) < len(y_pred_shape) or y_true_shape[-1] == 1
