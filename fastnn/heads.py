@@ -16,7 +16,7 @@ import numpy as np
 
 from fastnn import data, losses, metrics
 from fastnn.engine.trace import Head, Sum
-from fastnn.ops.tensor import Tensor, at_rows, count
+from fastnn.ops.tensor import Tensor
 from fastnn.utils import as_list, number
 
 
@@ -49,6 +49,8 @@ class Heads:
     Attributes
     ----------
     heads : list of Head
+    loss_keys : list of str
+        The keys of the losses: the total, then those of several outputs.
     metric_keys : list of str
         The keys of all metrics, in the order in which they are traced.
     """
@@ -85,6 +87,8 @@ class Heads:
             raise ValueError(
                 f"compile: no output has a loss; the outputs are: {', '.join(names)}"
             )
+        named = [head.name for head in self.heads if head.loss is not None]
+        self.loss_keys = ["loss", *(f"{name}_loss" for name in named if len(named) > 1)]
         self.metric_keys = self._metric_keys()
 
     def __iter__(self) -> Iterator[Head]:
@@ -92,12 +96,6 @@ class Heads:
 
     def __len__(self) -> int:
         return len(self.heads)
-
-    @property
-    def loss_keys(self) -> list[str]:
-        """The keys of the losses: the total, then those of several outputs."""
-        names = [head.name for head in self.heads if head.loss is not None]
-        return ["loss", *(f"{name}_loss" for name in names if len(names) > 1)]
 
     def for_data(self, kinds: Sequence[Kind]) -> list[Head]:
         """The heads for such data: what `kind_of` told of each output's."""
@@ -202,6 +200,6 @@ def _parts(sums: Sequence[Sum], values: np.ndarray) -> Iterator[tuple[Sum, np.nd
     """Each accumulator's share of the flat array of all of them."""
     start = 0
     for entry in sums:
-        stop = start + at_rows(count(entry.tensor.shape), 1)
+        stop = start + entry.size
         yield entry, values[start:stop]
         start = stop

@@ -296,6 +296,8 @@ class Model(Trainable, Layer):
 
     # --- description ---
 
+    _undescribed = ("inputs", "outputs")  # of a class of the user: its `build` makes them
+
     def get_config(self) -> dict[str, Any]:
         """The graph: layers by name, and their calls in order; `from_config` makes it again.
 

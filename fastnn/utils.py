@@ -13,8 +13,23 @@ from typing import Any, TypeVar
 import numpy as np
 
 from fastnn.config import set_random_seed
+from fastnn.preparing import (
+    normalize,
+    pad_sequences,
+    split_dataset,
+    timeseries_dataset_from_array,
+    to_categorical,
+)
 
-__all__ = ["custom_object_scope", "set_random_seed"]
+__all__ = [
+    "custom_object_scope",
+    "normalize",
+    "pad_sequences",
+    "set_random_seed",
+    "split_dataset",
+    "timeseries_dataset_from_array",
+    "to_categorical",
+]
 
 T = TypeVar("T")
 
@@ -28,12 +43,14 @@ class Configurable:
     in a `get_config` of its own.
     """
 
+    _undescribed: tuple[str, ...] = ()  # arguments that are attributes but follow from others
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, as what JSON can hold; `from_config` takes them."""
         return {
             name: describe(getattr(self, name))
             for name in arguments(type(self))
-            if hasattr(self, name)
+            if name not in self._undescribed and hasattr(self, name)
         }
 
     @classmethod

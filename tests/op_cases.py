@@ -269,16 +269,28 @@ def shape_of(text: str) -> tuple[tuple[int, ...], bool]:
     return tuple(int(n) for n in text.split() if n != "r"), text.startswith("r")
 
 
+JUMPS = (
+    "equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "maximum", "minimum",
+)  # fmt: skip
+
+
+def first_operand(function: str) -> Callable[..., np.ndarray]:
+    return integers if function in JUMPS else positive if function == "power" else normal
+
+
+def second_operand(function: str) -> Callable[..., np.ndarray]:
+    return integers if function in JUMPS else away if function == "divide" else normal
+
+
 @of("binary")
 def _(rng: Rng) -> Iterator[Case]:
     for name in BINARY:
-        jumps = name in ("greater", "less", "equal", "maximum", "minimum")
-        make = integers if jumps else normal
-        divisor = away if name == "divide" else make
+        make = first_operand(name)
+        divisor = second_operand(name)
         for shape in [*pairs(rng), (4, 3, 7)]:
             yield Case("binary", [make(rng, *shape), divisor(rng, *shape)], {"function": name},
                        magnitude=lambda a, b, f=BINARY[name]: _size(f, a, b))  # fmt: skip
-        pair = np.meshgrid(extremes(), extremes())
+        pair = np.meshgrid(extremes(1.0, 3.0), extremes(1.0, 2.0, 3.0, 0.5))
         yield Case("binary", list(pair), {"function": name}, own_type=True)
         for left, right in BROADCASTS:
             (a, a_rows), (b, b_rows) = shape_of(left), shape_of(right)
@@ -286,6 +298,26 @@ def _(rng: Rng) -> Iterator[Case]:
                 "binary", [make(rng, *a), divisor(rng, *b)], {"function": name}, [a_rows, b_rows],
                 magnitude=lambda a, b, f=BINARY[name]: _size(f, a, b),
             )  # fmt: skip
+
+
+@of("binary_number")
+def _(rng: Rng) -> Iterator[Case]:
+    for name in BINARY:
+        for first in (False, True):
+            make = (second_operand if first else first_operand)(name)
+            number = 2.0 if name in JUMPS or first else -1.3
+            attrs = {"function": name, "value": number, "first": first}
+
+            def size(x: Any, f: Any = BINARY[name], v: float = number, first: bool = first) -> Any:
+                v = np.full((), v, x.dtype)
+                return _size(f, v, x) if first else _size(f, x, v)
+
+            for shape in [*pairs(rng), (4, 3, 7)]:
+                yield Case("binary_number", [make(rng, *shape)], attrs, magnitude=size)
+            yield Case("binary_number", [make(rng, 37)], attrs, [False], magnitude=size)
+            for value in (number, 0.0, 1.0, np.inf, np.nan):
+                attrs = {"function": name, "value": value, "first": first}
+                yield Case("binary_number", [extremes()], attrs, own_type=True)
 
 
 def _size(function: Any, a: Any, b: Any) -> Any:

@@ -119,6 +119,17 @@ def operands_swapped(a, b, function):
     return right("binary", b, a, function=function)
 
 
+@mistake_in("binary_number")
+def always_first(x, function, value, first):
+    return right("binary_number", x, function=function, value=value, first=True)
+
+
+@mistake_in("binary_number")
+def power_of_the_size(x, function, **attrs):
+    x = np.abs(x) if function == "power" else x
+    return right("binary_number", x, function=function, **attrs)
+
+
 @mistake_in("where")
 def condition_turned_round(condition, a, b):
     return right("where", condition, b, a)

@@ -105,6 +105,43 @@ def test_the_model_itself_can_be_fitted_again(backend, tmp_path):
     assert_same(model.get_weights(), want.get_weights())
 
 
+@pytest.mark.parametrize(
+    "settings", [{"shuffle": "batch"}, {"batch_size": 10, "steps_per_epoch": 2}]
+)
+@pytest.mark.parametrize("freq", ["epoch", 1, 3])
+def test_other_orders_and_lengths_of_an_epoch(freq, settings, backend, tmp_path):
+    fit = {**FIT, **settings}
+    want, first, again = classifier(), classifier(), classifier(seed=99)
+    history = want.fit(X, LABELS, **fit).history
+    with pytest.raises(Killed):
+        first.fit(X, LABELS, callbacks=[BackupAndRestore(tmp_path, freq), Die(9)], **fit)
+    resumed = again.fit(X, LABELS, callbacks=BackupAndRestore(tmp_path, freq), **fit)
+    assert resumed.history == history
+    assert_same(again.get_weights(), want.get_weights())
+
+
+class Batches:
+    """A stream whose batches have numbers."""
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, i):
+        return X[8 * i : 8 * i + 8], LABELS[8 * i : 8 * i + 8]
+
+
+@pytest.mark.parametrize("freq", ["epoch", 4])
+def test_a_stream_goes_on_between_epochs(freq, backend, tmp_path):
+    want, first, again = classifier(), classifier(), classifier(seed=99)
+    fit = {"epochs": 5, "verbose": 0}
+    history = want.fit(Batches(), **fit).history
+    with pytest.raises(Killed):
+        first.fit(Batches(), callbacks=[BackupAndRestore(tmp_path, freq), Die(18)], **fit)
+    resumed = again.fit(Batches(), callbacks=BackupAndRestore(tmp_path, freq), **fit)
+    assert resumed.history == history
+    assert_same(again.get_weights(), want.get_weights())
+
+
 def test_with_a_schedule_and_averages(backend, tmp_path):
     def model_and_callbacks(seed=4):
         decay = optimizers.schedules.CosineDecay(0.05, 30, warmup_target=0.1, warmup_steps=6)

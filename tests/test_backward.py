@@ -75,6 +75,7 @@ def _(rng, rows):
         yield shape, lambda x: emit("log_softmax", x), [batch(away(rng, *shape))]
 
 
+COMPARISONS = ("equal", "not_equal", "greater", "greater_equal", "less", "less_equal")
 FLAT = ("sign", "floor", "round")  # what they choose has a gradient
 
 
@@ -102,11 +103,18 @@ def _(rng, rows):
 @rule("binary")
 def _(rng, rows):
     for name in BINARY:
-        if name in ("greater", "less", "equal"):  # flat: what they choose has a gradient
+        if name in COMPARISONS:  # flat: what they choose has a gradient
             a, b = away(rng, rows, 5), away(rng, rows, 5)
             yield name, chosen_by(partial(ops.binary, name)), [batch(a), fixed(b)]
             continue
         make = partial(ops.binary, name)
+        if name == "power":
+            yield name, make, [batch(positive(rng, rows, 5)), batch(away(rng, rows, 5))]
+            row = parameter(np.array([2.0, -1.5, 0.5, 3, 1]))
+            yield f"{name} row", make, [batch(positive(rng, rows, 5)), row]
+            whole = fixed(np.array([2.0, 3, -2, -1, 1]), False)
+            yield f"{name} of negative ones", make, [batch(away(rng, rows, 5)), whole]
+            continue
         a = away(rng, rows, 5)
         b = a * rng.choice([0.7, 1.4], a.shape)  # larger in some places, smaller in others
         yield name, make, [batch(a), batch(b)]
@@ -116,6 +124,18 @@ def _(rng, rows):
         yield f"{name} number", make, [batch(a), parameter(np.array(3.7))]
         outer = [distinct(rng, rows, 3, 1) + 0.11, distinct(rng, rows, 1, 5) + 0.23]
         yield f"{name} outer", make, [batch(x) for x in outer]
+
+
+@rule("binary_number")
+def _(rng, rows):
+    for name in BINARY:
+        for first in (False, True):
+            make = partial(ops.binary_number, name, value=1.7, first=first)
+            low = name == "power" and not first
+            x = positive(rng, rows, 5) if low else away(rng, rows, 5)
+            if name in COMPARISONS:
+                make = chosen_by(make)
+            yield (name, first), make, [batch(x)]
 
 
 @rule("where")

@@ -24,7 +24,7 @@ DEFINITIONS = (
     "activations", "constraints", "initializers", "layers", "losses", "metrics", "optimizers",
     "regularizers", "schedules",
 )  # fmt: skip
-ANYWHERE = ("config", "utils")  # small things that everything but the ops may use
+ANYWHERE = ("config", "utils", "preparing")  # small things that everything but the ops may use
 # The only modules that know an executor: those that run a model, the one that keeps its plans, and
 # the command that prints what is installed.
 CALLERS = ("training", "fitting", "forward", "executors", "__main__")

@@ -19,8 +19,9 @@ EXECUTORS = executors()
 NATIVE = {name: cls for name, cls in EXECUTORS.items() if name != "reference"}
 
 ELEMENTARY = """
-    affine assign binary broadcast concatenate copy gather matmul reduce reshape scatter_add slice
-    take_rows transpose unary unslice weighted_sum weighted_sum_backward where
+    affine assign binary binary_number broadcast concatenate copy gather matmul reduce
+    reshape scatter_add slice take_rows transpose unary unslice weighted_sum weighted_sum_backward
+    where
 """.split()
 FUSED = """
     accumulate activation activation_backward adadelta adagrad adam adamax average batch_norm
@@ -77,8 +78,9 @@ def test_the_lists_of_functions_are_closed():
         "absolute cos erf exp expm1 floor log log1p negative reciprocal round sign sin sqrt square"
     ).split()
     assert sorted(BINARY) == (
-        "add divide equal greater less maximum minimum multiply subtract".split()
-    )
+        "add divide equal greater greater_equal less less_equal maximum minimum multiply not_equal "
+        "power subtract"
+    ).split()
     assert sorted(REDUCTIONS) == "max mean sum".split()
     assert sorted(LOSSES) == (
         "absolute_error binary_crossentropy binary_crossentropy_logits binary_focal "
@@ -97,6 +99,7 @@ def test_the_lists_of_functions_are_closed():
         ("linear_dx", "activation", ACTIVATIONS),
         ("unary", "function", UNARY),
         ("binary", "function", BINARY),
+        ("binary_number", "function", BINARY),
         ("reduce", "function", REDUCTIONS),
         ("elementwise_loss", "function", LOSSES),
         ("elementwise_loss_backward", "function", LOSSES),

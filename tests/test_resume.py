@@ -94,6 +94,20 @@ def test_every_setting_of_every_optimizer(name, setting, tmp_path):
     resumed_like_uninterrupted(tmp_path / "state.fastnn", lambda: cls(**arguments))
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        optimizers.schedules.CosineDecay(0.05, 30, warmup_target=0.1, warmup_steps=7),
+        optimizers.schedules.ExponentialDecay(0.05, 5, 0.7, staircase=True),
+    ],
+)
+def test_schedules(schedule, tmp_path, backend):
+    resumed_like_uninterrupted(
+        tmp_path / "state.fastnn",
+        lambda: optimizers.Nadam(schedule, gradient_accumulation_steps=3, use_ema=True),
+    )
+
+
 def test_with_callbacks_that_remember(tmp_path, backend):
     def others():
         return [

@@ -7,20 +7,33 @@ import pickle
 
 import numpy as np
 import pytest
-from api_tools import LABELS, X, assert_same
+from api_tools import LABELS, X, Y, assert_same
 
 import fastnn
 from fastnn import (
+    Input,
+    Model,
     ModelFileError,
     Sequential,
     activations,
     initializers,
     load_model,
     ops,
+    optimizers,
     saving,
     utils,
 )
-from fastnn.layers import Dense, Dropout, Layer
+from fastnn.layers import (
+    Add,
+    BatchNormalization,
+    Concatenate,
+    Dense,
+    Dropout,
+    Layer,
+    LayerNormalization,
+    Normalization,
+)
+from fastnn.utils import as_list
 
 
 def classifier(optimizer="adam", **settings):
@@ -71,6 +84,15 @@ def test_a_copied_or_pickled_model_trains_on_bit_for_bit(backend, copied):
     again = copied(model)
     assert not np.shares_memory(again.layers[0].kernel.value, model.layers[0].kernel.value)
     goes_on_alike(model, again, copied(again))
+
+
+def test_a_schedule_goes_on_where_it_was(tmp_path):
+    schedule = optimizers.schedules.InverseTimeDecay(0.1, 10, 0.5)
+    model = trained(optimizers.SGD(schedule, momentum=0.5))
+    again = saved_and_loaded(model, tmp_path)
+    assert again.optimizer.iterations == model.optimizer.iterations == 14
+    assert again.optimizer.learning_rate == model.optimizer.learning_rate
+    goes_on_alike(model, again)
 
 
 def test_a_model_saved_before_training_begins_as_the_other(tmp_path, backend):
@@ -152,6 +174,120 @@ def test_frozen_layers_stay_frozen(tmp_path, backend):
     goes_on_alike(model, again)
     model.layers[0].trainable = again.layers[0].trainable = True
     goes_on_alike(model, again)
+
+
+# --- kinds of models ---
+
+A, B = X[:, :3], X[:, 2:]
+
+
+def several():
+    """Two inputs, a layer that is used three times, states, two outputs with losses by name."""
+    a, b = Input((3,), name="a"), Input((2,), name="b")
+    hidden = BatchNormalization()(Dense(4, "tanh")(Concatenate()([a, b])))
+    shared = Dense(4, name="shared")
+    left = Dense(2, name="left")(Add()([shared(hidden), shared(shared(hidden))]))
+    right = Dense(3, "softmax", name="right")(Dropout(0.2)(hidden))
+    model = Model([a, b], [left, right])
+    model.compile(
+        "adam",
+        {"left": "mse", "right": "sparse_categorical_crossentropy"},
+        loss_weights={"left": 0.5},
+        metrics={"right": ["accuracy"]},
+    )
+    return model, [A, B], [Y, LABELS]
+
+
+def nested():
+    """A model as a layer, used twice, in a model as a layer; names of weights that are equal."""
+    inner = Sequential([Dense(4, "relu", input_shape=(3,)), Dense(3)], name="inner")
+    x = Input((3,))
+    middle = Model(x, Dense(4)(inner(inner(x))), name="middle")
+    model = Sequential([middle, Dense(2)])
+    model.compile("rmsprop", "mse")
+    return model, A, Y
+
+
+class Own(Model):
+    def __init__(self, units, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.hidden, self.normal = Dense(units, "relu"), BatchNormalization()
+        self.outs, self.add = [Dense(2), Dense(2)], Add()
+
+    def call(self, inputs, training=False):
+        hidden = self.normal(self.hidden(inputs), training=training)
+        return self.add([out(hidden) for out in self.outs])
+
+
+def own():
+    model = Own(5)
+    model.compile("nadam", "mse")
+    return model, A, Y
+
+
+class OwnOfTwo(Model):
+    def __init__(self):
+        super().__init__()
+        self.join, self.out = Concatenate(), Dense(2)
+
+    def call(self, inputs):
+        return self.out(self.join([inputs["a"], inputs["b"]]))
+
+
+def own_of_two():
+    model = OwnOfTwo()
+    model.compile("sgd", "mse")
+    return model, {"a": A, "b": B}, Y
+
+
+def normalized():
+    normalization = Normalization()
+    normalization.adapt(A)
+    model = Sequential(
+        [normalization, LayerNormalization(), Dense(2, kernel_constraint="max_norm")]
+    )
+    model.compile(optimizers.AdamW(clipnorm=1.0), "huber")
+    return model, A, Y
+
+
+@pytest.mark.parametrize("make", [several, nested, own, own_of_two, normalized])
+def test_kinds_of_models(make, tmp_path, backend, dtype):
+    model, x, y = make()
+    model.fit(x, y, epochs=2, verbose=0)
+    again = saved_and_loaded(model, tmp_path, custom_objects={"Own": Own, "OwnOfTwo": OwnOfTwo})
+    others = [again, copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    assert type(again) is type(model)
+    assert [v.path for v in again.variables] == [v.path for v in model.variables]
+    assert again.get_weights()[0].dtype == dtype
+    for other in others:
+        for a, b in zip(as_list(other.predict(x)), as_list(model.predict(x)), strict=True):
+            np.testing.assert_array_equal(a, b)
+    fits = [m.fit(x, y, batch_size=8, epochs=2, verbose=0) for m in (model, *others)]
+    for fit, other in zip(fits[1:], others, strict=True):
+        assert fit.history == fits[0].history
+        assert_same(other.get_weights(), model.get_weights())
+
+
+def test_a_model_that_shares_layers_with_another(tmp_path, backend):
+    """The copy has layers of its own; the other model is not touched."""
+    x = Input((4,))
+    shared = Dense(5, "tanh")(x)
+    one, other = Model(x, Dense(2)(shared)), Model(x, Dense(3)(shared))
+    one.compile("adam", "mse")
+    one.fit(X, Y, verbose=0)
+    other.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    again = copy.deepcopy(one)
+    before = other.get_weights()
+    fit = again.fit(X, Y, epochs=2, verbose=0)
+    assert_same(other.get_weights(), before)
+    assert one.fit(X, Y, epochs=2, verbose=0).history == fit.history
+    assert_same(again.get_weights(), one.get_weights())
+    assert len(other.get_weights()) == 4
+    assert_same(saved_and_loaded(other, tmp_path).get_weights(), other.get_weights())
+
+
+# --- what the user has written himself ---
 
 
 class Doubled(Layer):

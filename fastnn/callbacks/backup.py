@@ -23,7 +23,8 @@ class BackupAndRestore(Callback):
     and history. The second `fit`, with the same model, data and arguments in a new process or not,
     ends byte for byte as the first would have. After training the backup is removed.
 
-    It is called after all other callbacks, whatever its place in the list.
+    It is called after all other callbacks, whatever its place in the list. A stream of data is
+    backed up between epochs only, and begins a new pass then.
 
     Parameters
     ----------
@@ -68,14 +69,16 @@ class BackupAndRestore(Callback):
         self._run: Any = None
         self._epoch = 0
         self._batches = 0  # since the last backup
+        self._batch = 0  # of the running pass over the rows, to go on with
         self._sums: Any = None  # of the epoch that is running
 
     def get_state(self) -> dict[str, Any]:
         sums = self._run.executor.accumulators if self._run.job.step else None
-        return {"_batches": self._batches, "_sums": sums}
+        return {"_batches": self._batches, "_batch": self._run.job.batch, "_sums": sums}
 
     def set_state(self, state: dict[str, Any]) -> None:
         self._batches, self._sums = state["_batches"], state["_sums"]
+        self._batch = state["_batch"]
 
     def prepare(self, run: Any) -> None:
         self._run = run
@@ -87,7 +90,7 @@ class BackupAndRestore(Callback):
                 raise PermissionError(errno.EACCES, "the folder is not writable")
         progress = self._restored()
         if progress is not None:
-            self._go_on(run, progress["epoch"], progress["batch"])
+            self._go_on(run, progress["epoch"])
 
     def _restored(self) -> dict[str, Any] | None:
         """Put back the last backup that can be read; where it was, or None without one."""
@@ -108,17 +111,22 @@ class BackupAndRestore(Callback):
         """The callbacks that have something to remember."""
         return [c for c in self._run.hooks if type(c).get_state is not Callback.get_state]
 
-    def _go_on(self, run: Any, epoch: int, batch: int) -> None:
-        """Make the run continue at a batch of an epoch."""
+    def _go_on(self, run: Any, epoch: int) -> None:
+        """Make the run continue with an epoch, perhaps in the middle of it."""
         job = run.job
         job.epochs -= epoch - run.first_epoch
         run.first_epoch = self._epoch = epoch
-        if batch:  # in the middle of a pass over the rows: it goes on in the same order
-            job.batch = batch
+        if hasattr(run, "stream"):
+            run.stream.begin()  # the order of its batches follows from the state
+        if self._batch:  # in the middle of a pass over the rows: it goes on in the same order
+            job.batch = self._batch
             self.model._past_epochs -= 1
-            if job.shuffle:
+            job.past_epochs = self.model._past_epochs
+            if run.by_batches:
+                run.order_batches()
+            elif job.shuffle:
                 seed = int(run.executor.control[0]["seed"])
-                job.order[:] = permutation(seed, self.model._past_epochs, job.rows)
+                job.order[:] = permutation(seed, job.past_epochs, job.rows)
         if job.step:  # in the middle of an epoch: so do its losses and metrics
             run.executor.accumulators[:] = self._sums
 
@@ -143,8 +151,8 @@ class BackupAndRestore(Callback):
         with writing("BackupAndRestore: backup_dir", self.backup_dir):
             if self.double_checkpoint and os.path.exists(self._latest):
                 os.replace(self._latest, self._previous)
-            batch = self._run.job.batch
-            saving.save_state(self.model, self._latest, self._stateful(), epoch, batch, logs)
+            step = self._run.job.step
+            saving.save_state(self.model, self._latest, self._stateful(), epoch, step, logs)
 
     def on_train_end(self, logs: Any = None) -> None:
         self._run = None

@@ -59,6 +59,10 @@ class Sum:
     shape: Shape = ()
     elements: int = 1
     mask: Tensor | None = None  # what the mean of a loss is over, if not over all rows
+    size: int = field(init=False)  # numbers of the accumulator
+
+    def __post_init__(self) -> None:
+        self.size = at_rows(count(self.tensor.shape), 1)
 
 
 def losses_among(sums: Sequence[Sum]) -> list[int]:
@@ -67,7 +71,7 @@ def losses_among(sums: Sequence[Sum]) -> list[int]:
     for entry in sums:
         if entry.kind in ("loss", "penalty"):
             found.append(start)
-        start += at_rows(count(entry.tensor.shape), 1)
+        start += entry.size
     return found
 
 

@@ -21,6 +21,7 @@ from fastnn import (
     layers,
     losses,
     metrics,
+    ops,
     optimizers,
     regularizers,
     saving,
@@ -41,6 +42,7 @@ __all__ = [
     "losses",
     "metrics",
     "models",
+    "ops",
     "optimizers",
     "regularizers",
     "saving",
@@ -52,3 +54,6 @@ for _name in __all__:
     if isinstance(globals()[_name], type(sys)):
         sys.modules[f"{__name__}.{_name}"] = globals()[_name]
 sys.modules[f"{__name__}.optimizers.schedules"] = optimizers.schedules
+# Keras' old place for `pad_sequences` and `timeseries_dataset_from_array`.
+sys.modules[f"{__name__}.preprocessing"] = utils
+sys.modules[f"{__name__}.preprocessing.sequence"] = utils

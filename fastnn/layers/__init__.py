@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from fastnn.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from fastnn.layers.base import Layer
 from fastnn.layers.core import Activation, Dense, Identity, Input, InputLayer, Lambda
 from fastnn.layers.merging import (
@@ -50,6 +51,7 @@ __all__ = [
     "Dense",
     "Dot",
     "Dropout",
+    "ELU",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
@@ -59,14 +61,18 @@ __all__ = [
     "Lambda",
     "Layer",
     "LayerNormalization",
+    "LeakyReLU",
     "Maximum",
     "Minimum",
     "Multiply",
     "Normalization",
+    "PReLU",
     "Permute",
+    "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Softmax",
     "Subtract",
     "UnitNormalization",
     "add",

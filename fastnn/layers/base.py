@@ -250,7 +250,8 @@ class Layer(Configurable):
         """Layers that this one holds as attributes, or in lists and dictionaries of them."""
         found: list[Layer] = []
         for value in vars(self).values():
-            for item in leaves(value):
+            # This runs for each predict: what holds nothing is passed over quickly.
+            for item in leaves(value) if isinstance(value, (list, tuple, dict)) else (value,):
                 if isinstance(item, Layer) and item is not self and item not in found:
                     found.append(item)
         return found

@@ -59,6 +59,7 @@ class Activation:
 
 
 ACTIVATIONS: dict[str, Activation] = {}
+MOST_PARAMETERS = 3  # P(0), P(1), P(2) of formulas.h
 
 
 def activation(derivative: Callable[..., Any], saves: str) -> Callable[[Any], Any]:
@@ -68,6 +69,8 @@ def activation(derivative: Callable[..., Any], saves: str) -> Callable[[Any], An
         name = formula.__name__
         _, *rest = inspect.signature(formula).parameters.values()
         parameters = {p.name: float(p.default) for p in rest}
+        if len(parameters) > MOST_PARAMETERS:
+            raise ValueError(f"{name}: at most {MOST_PARAMETERS} parameters reach a kernel")
         ACTIVATIONS[name] = Activation(name, formula, derivative, saves, parameters)
         return formula
 

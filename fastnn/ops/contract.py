@@ -9,7 +9,7 @@ compare every kernel with `define`.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastnn.ops.tensor import Shape, Size, Tensor
@@ -183,6 +183,11 @@ def registry() -> dict[str, Op]:
     return dict(_REGISTRY)
 
 
+# What `emit` does with the tensors of a model's graph while nothing is traced; the layers set it.
+# It is given the op, its inputs, the name of its output and its attributes.
+outside: Callable[..., Any] | None = None
+
+
 def emit(
     op: str | Op,
     *inputs: Tensor | None,
@@ -203,6 +208,8 @@ def emit(
                 f"op {op.name} computes on real numbers, but {given!r} holds {given.dtype}; "
                 "feed it as floats"
             )
+    if outside is not None and not tracing():
+        return outside(op, inputs, name, attrs)
     graph = Graph.current()
     prefix = f"{graph.scope}/" if graph.scope else ""
     outputs: list[Tensor | None] = []

@@ -129,9 +129,13 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "divide": np.divide,
     "maximum": np.maximum,
     "minimum": np.minimum,
+    "power": np.power,
     "greater": lambda a, b: np.greater(a, b).astype(a.dtype),
+    "greater_equal": lambda a, b: np.greater_equal(a, b).astype(a.dtype),
     "less": lambda a, b: np.less(a, b).astype(a.dtype),
+    "less_equal": lambda a, b: np.less_equal(a, b).astype(a.dtype),
     "equal": lambda a, b: np.equal(a, b).astype(a.dtype),
+    "not_equal": lambda a, b: np.not_equal(a, b).astype(a.dtype),
 }
 
 
@@ -173,6 +177,13 @@ class Binary(Op):
             taken = affine(binary(other, a, b), -1.0, 1.0)
             da = multiply(dy, taken) if wants[0] else None
             db = multiply(dy, affine(taken, -1.0, 1.0)) if wants[1] else None
+        elif function == "power":
+            if wants[0]:
+                da = multiply(dy, multiply(b, binary("power", a, affine(b, 1.0, -1.0))))
+            if wants[1]:  # 0 to the power of b stays 0, and a negative a has no power beside b
+                zeros = binary("greater", a, a)
+                logarithm = where(binary("greater", a, zeros), unary("log", a), zeros)
+                db = multiply(multiply(dy, y), logarithm)
         else:
             return [None, None]
         return [
@@ -190,6 +201,58 @@ class Binary(Op):
 def binary(function: str, a: Tensor, b: Tensor) -> Tensor:
     """The elementwise function of two tensors called `function` ("add", "maximum", ...)."""
     return emit("binary", a, b, function=function, name=function)
+
+
+@register
+class BinaryNumber(Op):
+    """y = f(x, value), or f(value, x) with `first`: a function of `BINARY` and a constant."""
+
+    name = "binary_number"
+    tier = "elementary"
+    may_alias = {0: (0,)}
+
+    def define(self, x: Any, *, function: str, value: float, first: bool) -> Any:
+        number = np.full((), value, x.dtype)
+        with np.errstate(all="ignore"):
+            return BINARY[function](*((number, x) if first else (x, number)))
+
+    def backward(self, node: Node, grads: Grads, wants: list[bool]) -> list[Any]:
+        x, y, dy = node.inputs[0], node.outputs[0], grads[0]
+        assert x is not None and dy is not None
+        function, value, first = (node.attrs[k] for k in ("function", "value", "first"))
+        dx: Tensor | None = None
+        if function == "add":
+            dx = dy
+        elif function == "subtract":
+            dx = unary("negative", dy) if first else dy
+        elif function == "multiply":
+            dx = affine(dy, value)
+        elif function == "divide":
+            dx = binary_number("divide", dy, value)
+            if first:
+                dx = unary("negative", divide(multiply(dy, y), x))
+        elif function in ("maximum", "minimum"):
+            # Where both are equal the gradient goes to the first of them.
+            chosen = ("greater" if first else "greater_equal", "less" if first else "less_equal")
+            dx = multiply(dy, binary_number(chosen[function == "minimum"], x, value))
+        elif function == "power":
+            if first:
+                dx = affine(multiply(dy, y), math.log(value) if value > 0 else 0.0)
+            elif value:
+                dx = affine(multiply(dy, binary_number("power", x, value - 1)), value)
+        return [dx]
+
+    def sizes(self, node: Node) -> tuple[Size | str, ...]:
+        return node.attrs["function"], count(node.outputs[0].shape), int(node.attrs["first"])
+
+    def constants(self, node: Node) -> tuple[float, ...]:
+        return (node.attrs["value"],)
+
+
+def binary_number(function: str, x: Tensor, value: float, first: bool = False) -> Tensor:
+    """The function of x and a number, or of the number and x."""
+    attrs = {"function": function, "value": float(value), "first": first}
+    return emit("binary_number", x, name=function, **attrs)
 
 
 def add(a: Tensor, b: Tensor | float) -> Tensor:

@@ -7,7 +7,7 @@ traced; `engine.memory` gives each one its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,8 +53,15 @@ def concrete(shape: Shape, rows: int) -> tuple[int, ...]:
     return tuple(rows if n is None else n for n in shape)
 
 
+# The functions behind the operators of tensors; `ops.api`, which imports this file, fills them in.
+operators: dict[str, Callable[..., Any]] = {}
+
+
 class Tensor:
     """An array that does not exist yet.
+
+    Inside a layer's `call` it has the operators + - * / ** @, abs(), > >= < <= (0 or 1), and
+    indices: whole numbers and slices, of which the one for the rows must be `:`.
 
     Parameters
     ----------
@@ -105,6 +112,74 @@ class Tensor:
     def has_rows(self) -> bool:
         """Whether its first axis is the rows of the batch."""
         return bool(self.shape) and self.shape[0] is None
+
+    __array_priority__ = 1000  # array + tensor asks the tensor
+
+    def __add__(self, other: Any) -> Any:
+        return operators["add"](self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return operators["add"](other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return operators["subtract"](self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return operators["subtract"](other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return operators["multiply"](self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return operators["multiply"](other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return operators["divide"](self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return operators["divide"](other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return operators["power"](self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return operators["power"](other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return operators["matmul"](self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return operators["matmul"](other, self)
+
+    def __gt__(self, other: Any) -> Any:
+        return operators["greater"](self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return operators["greater_equal"](self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return operators["less"](self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return operators["less_equal"](self, other)
+
+    def __neg__(self) -> Any:
+        return operators["negative"](self)
+
+    def __abs__(self) -> Any:
+        return operators["absolute"](self)
+
+    def __getitem__(self, index: Any) -> Any:
+        return operators["getitem"](self, index)
+
+    def __iter__(self) -> Iterator[Any]:
+        raise TypeError(f"{self!r} cannot be looped over; take its parts with slices, x[:, 0]")
+
+    def __bool__(self) -> bool:
+        raise TypeError(
+            f"{self!r} has no value yet, so no `if` can ask for it; ops.where(condition, a, b) "
+            "chooses element by element"
+        )
 
     def __repr__(self) -> str:
         text = ", ".join("rows" if n is None else str(n) for n in self.shape)
@@ -195,9 +270,6 @@ class Variable(Tensor):
         if copy:
             return np.array(self.value, dtype=dtype)
         return np.asarray(self.value, dtype=dtype)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self.value[index]
 
     def __repr__(self) -> str:
         return f"<Variable {self.path} shape={self.shape} dtype={self.value.dtype}>"

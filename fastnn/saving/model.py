@@ -3,7 +3,7 @@
     kind        "model", "weights" (no architecture) or "state" (see `fastnn.saving.state`)
     fastnn      the version that wrote the file
     model       {"class_name", "config"}: from `get_config`, for `from_config`
-    inputs      the shapes that it was built for
+    inputs      the shape that it was built for, or a list or dictionary of them
     dtype       its float type
     own         names of classes and functions that are not fastnn's: `custom_objects` brings them
     weights     [path, trainable] of each weight, in the order of `model.variables`; number i is the
@@ -32,10 +32,17 @@ from fastnn.config import VERSION
 from fastnn.engine.plan import CONTROL
 from fastnn.executors import by_path
 from fastnn.layers.base import weights_from_elsewhere
-from fastnn.ops.tensor import Variable
+from fastnn.ops.tensor import Variable, map_tensors
 from fastnn.saving import format
 from fastnn.saving.format import File, ModelFileError, blame, checked_path
-from fastnn.utils import choose, custom_object_scope, custom_objects, describe, own_objects
+from fastnn.utils import (
+    choose,
+    custom_object_scope,
+    custom_objects,
+    describe,
+    own_objects,
+    unlist,
+)
 
 # --- saving --------------------------------------------------------------------------------------
 
@@ -135,8 +142,11 @@ def model_tensors(model: Any) -> dict[str, np.ndarray]:
     return tensors
 
 
-def _input_shapes(model: Any) -> list[Any]:
-    return [list(t.shape) for t in model.inputs]
+def _input_shapes(model: Any) -> Any:
+    """The shapes that `model.build` takes: one, or a list or dictionary of them."""
+    if model._structure is not None:
+        return map_tensors(model._structure, lambda t: list(t.shape))
+    return unlist(list(t.shape) for t in model.inputs)
 
 
 def _weight_list(model: Any) -> list[Any]:
@@ -266,8 +276,7 @@ def _made(described: Any, shapes: Any) -> Any:
     if not isinstance(model, models.Model):
         raise ModelFileError(f"{type(model).__name__} is no Model")
     if not model.built and shapes:
-        given = [tuple(shape) for shape in shapes]
-        model.build(given[0] if len(given) == 1 else given)
+        model.build(shapes)
     return model
 
 
@@ -350,7 +359,7 @@ def put_training(model: Any, file: File) -> None:
             for counter, value in zip(_COUNTERS, values, strict=True):
                 record[counter] = _whole(value)
         executors.restore(slots, control)
-        model.optimizer.iterations = int(control["iteration"][0])
+        model.optimizer.reached(int(control["iteration"][0]), int(control["step"][0]))
 
 
 def _whole(value: Any) -> int:

@@ -31,6 +31,7 @@ KINDS = {
     "linear_dx": "activation",
     "unary": "unary",
     "binary": "binary",
+    "binary_number": "binary",
     "reduce": "reduce",
     "elementwise_loss": "loss",
     "elementwise_loss_backward": "loss",

@@ -1,7 +1,7 @@
 """Elementary kernels: what is done to each number, and the ways numbers are moved about.
 
-    activation, softmax and log_softmax with their backward, unary, binary, where,
-    reduce, copy, gather_rows, scatter_add_rows
+    activation, softmax and log_softmax with their backward, unary, binary,
+    binary_number, where, reduce, copy, gather_rows, scatter_add_rows
 
 The formulas and their vector loops live in formulas.h, sums and maxima of rows in rows.h; the
 kernels here walk over axes. Arrays have up to four axes; strides and offsets count elements, a
@@ -343,6 +343,16 @@ cdef void binary(real **p, const int64_t *n, const double *c) noexcept nogil:
                             p[2] + i * w.b[0] + j * w.b[1] + k * w.b[2],
                             w.d[3], w.a[3], w.b[3], n[13] & 1)
                 y += w.d[3]
+
+
+cdef void binary_number(real **p, const int64_t *n, const double *c) noexcept nogil:
+    """y (count) = function(x, c[0]), or function(c[0], x) where n[2] says so; y may be x."""
+    cdef real number[1]
+    number[0] = <real>c[0]
+    if n[2]:
+        binary_line(n[0], p[0], <const real *>number, <const real *>p[1], n[1], 0, 1, n[3] & 1)
+    else:
+        binary_line(n[0], p[0], <const real *>p[1], <const real *>number, n[1], 1, 0, n[3] & 1)
 
 
 cdef inline const real *line(real *chunk, const real *x, int64_t count,

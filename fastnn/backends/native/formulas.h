@@ -26,6 +26,7 @@
 #define COS(x) _Generic((x), float: cosf, double: cos)(x)
 #define FLOOR(x) _Generic((x), float: floorf, double: floor)(x)
 #define ROUND(x) _Generic((x), float: rintf, double: rint)(x)
+#define POW(a, b) _Generic((a), float: power_float, double: power_double)(a, b)
 #define SQRT(x) _Generic((x), float: sqrtf, double: sqrt)(x)
 #define ABSOLUTE(x) _Generic((x), float: fabsf, double: fabs)(x)
 
@@ -109,7 +110,11 @@
     ENTRY(minimum, y = a != a ? a : a < b ? a : b)                                                \
     ENTRY(greater, y = a > b ? C(1) : C(0))                                                       \
     ENTRY(less, y = a < b ? C(1) : C(0))                                                          \
-    ENTRY(equal, y = a == b ? C(1) : C(0))
+    ENTRY(equal, y = a == b ? C(1) : C(0))                                                        \
+    ENTRY(not_equal, y = a != b ? C(1) : C(0))                                                    \
+    ENTRY(greater_equal, y = a >= b ? C(1) : C(0))                                                \
+    ENTRY(less_equal, y = a <= b ? C(1) : C(0))                                                   \
+    ENTRY(power, y = POW(a, b))
 
 /* What follows is generated from the lists: ids ACT_<name>, UNARY_<name>, BINARY_<name>, */
 
@@ -255,5 +260,6 @@ static void (*const binary_double[])(double *y, const double *a, const double *b
 #undef TYPED
 
 #undef C
+#undef P
 
 #endif

@@ -83,6 +83,7 @@ def addresses():
          <size_t>log_softmax_backward[float],
          <size_t>log_softmax_backward[double])
     both("binary", <size_t>binary[float], <size_t>binary[double])
+    both("binary_number", <size_t>binary_number[float], <size_t>binary_number[double])
     both("where", <size_t>where[float], <size_t>where[double])
     both("reduce", <size_t>reduce[float], <size_t>reduce[double])
     both("copy", <size_t>copy[float], <size_t>copy[double])

@@ -10,7 +10,6 @@
 #include "formulas.h"
 
 #define C(value) ((REAL)(value))
-#define LOG1P(x) CHOOSE(log1p, x)
 
 /* Probabilities are clipped to [1e-7, 1 - 1e-7]; beyond that the slope is 0. */
 #define LOW C(1e-7)

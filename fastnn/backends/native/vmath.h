@@ -195,6 +195,24 @@ FASTNN_INLINE double log1p_double(double x) {
     return log_double(u) + (u > 0.0 && u < 1e24 ? correction : 0.0);
 }
 
+/* |a|^b = exp(b log |a|), float in double: a rounding of the product counts b log |a| times. A
+ * negative a has powers where b is whole, with its sign where b is odd. 1^b and a^0 are always 1. */
+
+FASTNN_INLINE double power_double(double a, double b) {
+    double size = fabs(a);
+    double exponent = b * log_double(size);
+    double y = exp_double(size == 1.0 ? 0.0 : exponent);
+    int whole = floor(b) == b;
+    int odd = whole && floor(0.5 * b) != 0.5 * b;
+    y = odd ? copysign(y, a) : y;
+    y = a < 0.0 && !whole && size < (double)INFINITY ? (double)NAN : y;
+    return b == 0.0 || a == 1.0 ? 1.0 : y;
+}
+
+FASTNN_INLINE float power_float(float a, float b) {
+    return (float)power_double((double)a, (double)b);
+}
+
 /* exp(-x) may overflow to infinity and sigmoid is then 0, as it should be. */
 
 FASTNN_INLINE float sigmoid_float(float x) { return 1.0f / (1.0f + exp_float(-x)); }
