@@ -1160,7 +1160,9 @@ def _(rng: Rng) -> Iterator[Case]:
         for low, high in ((-0.5, 0.75), (0.0, np.inf)):
             w = normal(rng, n)
             w[n // 2] = rng.choice([np.nan, np.inf, -np.inf, 0.1])
-            yield Case("clip", [w], {"low": low, "high": high}, [False])
+            for between, step in ((0, 3), (4, 2), (4, 3)):
+                attrs = {"low": low, "high": high, "between": between}
+                yield Case("clip", [w], attrs, [False], control={"step": step})
 
 
 @of("square_sum")
@@ -1203,11 +1205,12 @@ def _(rng: Rng) -> Iterator[Case]:
     shapes += [((3, n), (0,)) for n in SIZES] + [((n, 5), (-1,)) for n in SIZES]
     shapes += [((2, 3, 4, 17), (0, 1, 2)), ((2, 3, 4, 5), (1, 2)), ((4, 5), (0, 1))]
     for i, (shape, axes) in enumerate(shapes):
-        w = normal(rng, *shape)
         terms = int(np.prod([shape[a] for a in axes]))
-        yield Case("limit_norm", [w], {"axes": axes, **limits[i % 3]}, [False], terms=terms)
-        w = np.zeros(shape)
-        yield Case("limit_norm", [w], {"axes": axes, **limits[i % 3]}, [False], terms=terms)
+        for w in (normal(rng, *shape), np.zeros(shape)):
+            for between, step in ((0, 3), (4, 2), (4, 3)):
+                attrs = {"axes": axes, **limits[i % 3], "between": between}
+                control = {"step": step}
+                yield Case("limit_norm", [w], attrs, [False], terms=terms, control=control)
 
 
 # --- random numbers ------------------------------------------------------------------------------

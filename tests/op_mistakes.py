@@ -504,7 +504,7 @@ def momentum_before_the_step(w, g, m, control, beta_1, beta_2, **attrs):
 
 
 @mistake_in("clip")
-def only_below(w, low, high):
+def only_below(w, control, low, high, between):
     return np.maximum(w, w.dtype.type(low))
 
 
@@ -536,13 +536,18 @@ def never_written_back(w, a, control, overwrite, **attrs):
 
 
 @mistake_in("limit_norm")
-def one_norm_for_all(w, axes, **attrs):
-    return right("limit_norm", w, axes=tuple(range(w.ndim)), **attrs)
+def one_norm_for_all(w, control, axes, **attrs):
+    return right("limit_norm", w, control, axes=tuple(range(w.ndim)), **attrs)
 
 
 @mistake_in("limit_norm")
-def at_once(w, rate, **attrs):
-    return right("limit_norm", w, rate=1.0, **attrs)
+def at_once(w, control, rate, **attrs):
+    return right("limit_norm", w, control, rate=1.0, **attrs)
+
+
+@mistake_in("limit_norm")
+def before_the_update_too(w, control, between, **attrs):
+    return right("limit_norm", w, control, between=0, **attrs)
 
 
 @mistake_in("accumulate")

@@ -102,6 +102,7 @@ def test_the_figures_are_those_of_the_cases():
 WITHOUT_A_CASE = {
     "activations.step": "Keras has none",
     "activations.gelu_tanh": "Keras has it as gelu(approximate=True)",
+    "optimizers.LBFGS": "Keras has none",
     "activations.relu_general": "Keras has it as relu with its arguments",
     "regularizers.OwnFunction": "wraps a user's function",
     "losses.Crossentropy": "given by its name, ce",
