@@ -84,7 +84,7 @@ class Model(Trainable, Layer):
         self.inputs, self.outputs = inputs, outputs
         self.calls = _calls_between(inputs, outputs)
         entries = [t.call.layer for t in inputs if isinstance(t.call.layer, InputLayer)]
-        self._layers = list(dict.fromkeys([*entries, *(c.layer for c in self.calls)]))
+        self._layers = list(dict.fromkeys([*entries, *_by_depth(self.calls, outputs)]))
         _name_apart(self._layers)
         for layer in self._layers:
             layer.name_settled = True
@@ -506,6 +506,31 @@ def _calls_between(inputs: list[Tensor], outputs: list[Tensor]) -> list[Call]:
             waiting.append((tensor, True))
             waiting += [(given, False) for given in reversed(call.inputs)]
     return ordered
+
+
+def _by_depth(calls: list[Call], outputs: list[Tensor]) -> list[Layer]:
+    """The layers of `calls` in Keras' order, which is that of `get_weights`.
+
+    Farthest from the outputs first; at the same distance, as one meets them from the outputs on.
+    """
+    depths: dict[Layer, int] = {}
+    reached: dict[Call, int] = {}
+    for call in reversed(calls):
+        depth = max(reached.get(call, 0), depths.get(call.layer, 0))
+        depths[call.layer] = depth
+        for given in call.inputs:
+            reached[given.call] = max(reached.get(given.call, 0), depth + 1)
+    inside = set(calls)
+    met: dict[Layer, None] = {}
+    waiting = [tensor.call for tensor in reversed(outputs)]
+    seen: set[Call] = set()
+    while waiting:
+        call = waiting.pop()
+        if call in inside and call not in seen:
+            seen.add(call)
+            met.setdefault(call.layer)
+            waiting += [given.call for given in reversed(call.inputs)]
+    return sorted(met, key=lambda layer: -depths[layer])
 
 
 def _name_apart(layers: Sequence[Layer]) -> None:

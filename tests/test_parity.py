@@ -108,6 +108,8 @@ WITHOUT_A_CASE = {
     "losses.Crossentropy": "given by its name, ce",
     "losses.FunctionLoss": "wraps a user's function",
     "losses.RootMeanSquaredError": "Keras has it as a metric only",
+    "losses.root_mean_squared_error": "Keras has it as a metric only",
+    "layers.Lambda": "wraps a user's function",
     "optimizers.schedules.OneCycle": "Keras has none",
     "optimizers.schedules.WarmUp": "Keras has none",
     "layers.InputLayer": "made by Input, which all cases use",
@@ -121,9 +123,11 @@ WITHOUT_A_CASE = {
 
 def entries():
     """Everything with a name that can be given to a model, as `module.Name`."""
-    for name in fastnn.activations.__all__:
-        if name not in ("get", "serialize", "deserialize"):
-            yield f"activations.{name}"
+    for kind in ("activations", "losses"):
+        module = getattr(fastnn, kind)
+        for name in set(module.__all__) - {"get", "serialize", "deserialize"}:
+            if not isinstance(getattr(module, name), type):
+                yield f"{kind}.{name}"
     for kind, base in (
         ("constraints", "Constraint"), ("initializers", "Initializer"), ("layers", "Layer"),
         ("losses", "Loss"), ("metrics", "Metric"), ("optimizers", "Optimizer"),
