@@ -92,9 +92,8 @@ class Model(Trainable, Layer):
         self._place()
 
     def _place(self) -> None:
-        for layer in self._layers:
-            for variable in layer.variables:
-                variable.layer_name = variable.layer_name or layer.name
+        for layer in self.sublayers():
+            _name_weights(layer, layer.name)
         place(self.variables, self.dtype)
 
     @property
@@ -363,17 +362,38 @@ class Model(Trainable, Layer):
             model._trainable = False
         return model
 
-    def summary(self, line_length: int | None = None, print_fn: Any = None) -> None:
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
         """Print the layers, their output shapes and numbers of weights.
 
         Parameters
         ----------
         line_length : int, optional
             Width of the table; by default as wide as needed.
+        positions : list of float, optional
+            Where the columns end, as fractions of the line.
         print_fn : callable, optional
             Called with each line instead of `print`.
+        expand_nested : bool, default False
+            Whether layers inside of layers have rows too.
+        show_trainable : bool
+            Without effect: the number of weights that training changes is always shown.
+        layer_range : (str, str), optional
+            Names (or patterns of them) of the first and the last layer to show.
+
+        Raises
+        ------
+        ValueError
+            No layer fits `layer_range`, or `positions` do not grow.
         """
-        for line in summary.text(self, line_length):
+        for line in summary.text(self, line_length, positions, expand_nested, layer_range):
             (print_fn or print)(line)
 
     def _repr_html_(self) -> str:
@@ -560,6 +580,14 @@ def _name_apart(layers: Sequence[Layer]) -> None:
         taken.add(name)
         for variable in layer._variables:
             variable.layer_name = name
+
+
+def _name_weights(layer: Layer, path: str) -> None:
+    """Tell weights their layer, "outer/inner" for layers inside of layers."""
+    for variable in layer._variables:
+        variable.layer_name = path
+    for inside in layer.sublayers():
+        _name_weights(inside, f"{path}/{inside.name}")
 
 
 def describe_input(layer: Any) -> dict[str, Any]:

@@ -1,8 +1,11 @@
 """MNIST as the textbooks train it; slow, so `ci/long` runs it where the data is at hand."""
 
+import json
+
 import numpy as np
 import pytest
 
+from benchmarks import mnist_optimizers
 from fastnn import Sequential, utils
 from fastnn.callbacks import EarlyStopping
 from fastnn.datasets import mnist
@@ -63,3 +66,10 @@ def test_dropout_and_early_stopping_reach_98_3_percent(data):
         max(history["val_accuracy"])
     )
     assert accuracy >= 0.983
+
+
+def test_the_readmes_table_of_optimizers_is_that_of_the_figures():
+    figures = json.loads(mnist_optimizers.FIGURES.read_text())
+    assert list(figures["optimizers"]) == list(mnist_optimizers.OPTIMIZERS)
+    assert len(figures["optimizers"]) == 10
+    assert mnist_optimizers.table(figures) in mnist_optimizers.README.read_text()

@@ -250,8 +250,6 @@ for curve in ("ROC", "PR"):
     for method in ("interpolation", "minoring", "majoring"):
         case(f"AUC, {curve}, {method}", BIT, "sigmoid", "binary_crossentropy",
              metrics.AUC(num_thresholds=11, curve=curve, summation_method=method), units=1)
-case("AUC, of several labels", BITS, "sigmoid", "binary_crossentropy",
-     metrics.AUC(multi_label=True, num_labels=3))  # fmt: skip
 case("AUC, of logits", BIT, None, "mse", metrics.AUC(from_logits=True), units=1)
 case("AUC, thresholds", BIT, "sigmoid", "mse", metrics.AUC(thresholds=[0.2, 0.5, 0.8]), units=1)
 CASES["loss ce, of a bit"] = Training(net("sigmoid", 1), "ce", X, BIT)
