@@ -5,6 +5,7 @@ metrics, weights and predictions were written to `data/keras_figures.json` (whic
 and the command). Every name that can be given to a model has a case, or a reason to have none.
 """
 
+import dataclasses
 import json
 import pathlib
 
@@ -14,7 +15,7 @@ from api_tools import native_only
 
 import fastnn.keras
 from benchmarks.parity.cases import CASES
-from benchmarks.parity.compare import pairs
+from benchmarks.parity.compare import largest_difference, pairs
 from benchmarks.parity.description import Draw, names
 from benchmarks.parity.run import QUANTILES, run
 from fastnn import config
@@ -75,6 +76,14 @@ def test_keras_draws_from_the_same_distribution(name):
         assert abs(a - b) < bound * deviation, f"quantile {p}: {a}, in Keras {b}"
     if "products" in want:  # of columns: orthogonal, and of the same length
         np.testing.assert_allclose(got["products"], want["products"], atol=1e-5)
+
+
+def test_a_small_mistake_shows():
+    name = "optimizer Adam, set"
+    right = CASES[name].optimizer
+    wrong = right.name(*right.args, **right.kwargs | {"epsilon": 1.1e-4})
+    case = dataclasses.replace(CASES[name], optimizer=wrong)
+    assert largest_difference(run(case, fastnn.keras), FIGURES["cases"][name])[0] > 1e-4
 
 
 def test_the_figures_are_those_of_the_cases():
