@@ -26,9 +26,14 @@ class Constraint(Configurable):
         """The weight as it must be: an array for an array, a tensor while a plan is made."""
         raise NotImplementedError(f"{type(self).__name__} defines no __call__(w)")
 
-    def emit(self, w: Tensor) -> None:
-        """Add the steps that change `w` in place to the open graph."""
-        ops.assign(w, self(w))
+    def emit(self, w: Tensor, between: int = 0) -> None:
+        """Add the steps that change `w` in place to the open graph.
+
+        With `between`, those for the batches between two updates, whose gradients are accumulated:
+        built-in constraints hold there too, as in Keras; one's own after each update only.
+        """
+        if not between:
+            emit("assign", w, self(w))
 
 
 class _InPlace(Constraint):
@@ -41,11 +46,10 @@ class _InPlace(Constraint):
         return {}
 
     def __call__(self, w: Any) -> Any:
-        array = np.asarray(w)
-        return ops.registry()[self.op].define(array, **self.attrs())
+        return ops.registry()[self.op].define(np.asarray(w), None, between=0, **self.attrs())
 
-    def emit(self, w: Tensor) -> None:
-        emit(self.op, w, **self.attrs())
+    def emit(self, w: Tensor, between: int = 0) -> None:
+        emit(self.op, w, between=between, **self.attrs())
 
 
 class NonNeg(_InPlace):

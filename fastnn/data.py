@@ -243,7 +243,7 @@ def own_targets(array: np.ndarray, y_pred: Shape, dtype: str, what: str) -> np.n
 
 def weights(array: np.ndarray, y_pred: Shape, rows: int, dtype: str, what: str) -> np.ndarray:
     """Sample weights: finite numbers of 0 or more, one per row, or one per position of a row."""
-    if array.ndim == 2 and array.shape[1] == 1 and len(y_pred) < 3:
+    if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     positions = (rows, *y_pred[1:-1])[: array.ndim]
     if array.shape != positions:

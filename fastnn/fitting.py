@@ -144,6 +144,7 @@ class ArrayFit(Fit):
         self.by_batches, self.wanted = by_batches, wanted
         job.stop_on_nan = self.stop_on_nan
         job.watched = losses_among(sums)
+        job.objective = lambda values: heads.results(sums, values)["loss"]
         if self.by_batch:
             job.max_batches = 1
 
@@ -323,7 +324,7 @@ def train(optimizer: Any, executor: Executor, job: Job) -> None:
     if job.rates is None:
         executor.control["rate"] = optimizer.learning_rate
     try:
-        executor.train(job)
+        optimizer.train(executor, job)
     finally:
         optimizer.reached(int(control["iteration"]), int(control["step"]))
 

@@ -132,7 +132,7 @@ class Heads:
             elif entry.kind == "penalty":
                 logs["loss"] += float(part[0] / part[1])
             elif entry.kind == "metric":
-                logs[next(keys)] = entry.owner.result(part, entry.shape)
+                logs[next(keys)] = entry.owner.value(part, entry.shape)
             elif entry.head is not None:
                 value = float(part[0]) / (rows * entry.elements)
                 logs["loss"] += entry.head.factor * value

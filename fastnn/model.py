@@ -84,7 +84,7 @@ class Model(Trainable, Layer):
         self.inputs, self.outputs = inputs, outputs
         self.calls = _calls_between(inputs, outputs)
         entries = [t.call.layer for t in inputs if isinstance(t.call.layer, InputLayer)]
-        self._layers = list(dict.fromkeys([*entries, *(c.layer for c in self.calls)]))
+        self._layers = list(dict.fromkeys([*entries, *_by_depth(self.calls, outputs)]))
         _name_apart(self._layers)
         for layer in self._layers:
             layer.name_settled = True
@@ -92,9 +92,8 @@ class Model(Trainable, Layer):
         self._place()
 
     def _place(self) -> None:
-        for layer in self._layers:
-            for variable in layer.variables:
-                variable.layer_name = variable.layer_name or layer.name
+        for layer in self.sublayers():
+            _name_weights(layer, layer.name)
         place(self.variables, self.dtype)
 
     @property
@@ -367,17 +366,38 @@ class Model(Trainable, Layer):
             model._trainable = False
         return model
 
-    def summary(self, line_length: int | None = None, print_fn: Any = None) -> None:
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
         """Print the layers, their output shapes and numbers of weights.
 
         Parameters
         ----------
         line_length : int, optional
             Width of the table; by default as wide as needed.
+        positions : list of float, optional
+            Where the columns end, as fractions of the line.
         print_fn : callable, optional
             Called with each line instead of `print`.
+        expand_nested : bool, default False
+            Whether layers inside of layers have rows too.
+        show_trainable : bool
+            Without effect: the number of weights that training changes is always shown.
+        layer_range : (str, str), optional
+            Names (or patterns of them) of the first and the last layer to show.
+
+        Raises
+        ------
+        ValueError
+            No layer fits `layer_range`, or `positions` do not grow.
         """
-        for line in summary.text(self, line_length):
+        for line in summary.text(self, line_length, positions, expand_nested, layer_range):
             (print_fn or print)(line)
 
     def _repr_html_(self) -> str:
@@ -512,6 +532,31 @@ def _calls_between(inputs: list[Tensor], outputs: list[Tensor]) -> list[Call]:
     return ordered
 
 
+def _by_depth(calls: list[Call], outputs: list[Tensor]) -> list[Layer]:
+    """The layers of `calls` in Keras' order, which is that of `get_weights`.
+
+    Farthest from the outputs first; at the same distance, as one meets them from the outputs on.
+    """
+    depths: dict[Layer, int] = {}
+    reached: dict[Call, int] = {}
+    for call in reversed(calls):
+        depth = max(reached.get(call, 0), depths.get(call.layer, 0))
+        depths[call.layer] = depth
+        for given in call.inputs:
+            reached[given.call] = max(reached.get(given.call, 0), depth + 1)
+    inside = set(calls)
+    met: dict[Layer, None] = {}
+    waiting = [tensor.call for tensor in reversed(outputs)]
+    seen: set[Call] = set()
+    while waiting:
+        call = waiting.pop()
+        if call in inside and call not in seen:
+            seen.add(call)
+            met.setdefault(call.layer)
+            waiting += [given.call for given in reversed(call.inputs)]
+    return sorted(met, key=lambda layer: -depths[layer])
+
+
 def _name_apart(layers: Sequence[Layer]) -> None:
     """Number the default names within a model: dense, dense_1, ...
 
@@ -539,6 +584,14 @@ def _name_apart(layers: Sequence[Layer]) -> None:
         taken.add(name)
         for variable in layer._variables:
             variable.layer_name = name
+
+
+def _name_weights(layer: Layer, path: str) -> None:
+    """Tell weights their layer, "outer/inner" for layers inside of layers."""
+    for variable in layer._variables:
+        variable.layer_name = path
+    for inside in layer.sublayers():
+        _name_weights(inside, f"{path}/{inside.name}")
 
 
 def describe_input(layer: Any) -> dict[str, Any]:

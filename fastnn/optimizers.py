@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import schedules
+from fastnn import lbfgs, schedules
 from fastnn.ops.contract import emit
 from fastnn.ops.tensor import Tensor, Variable
 from fastnn.utils import Configurable, arguments, describe, number, resolve, snake_case
@@ -174,6 +174,12 @@ class Optimizer(Configurable):
         self.iterations, self._batches = int(iteration), int(step)
 
     # --- what plans are made of ---
+
+    full_batch = False  # whether it needs all rows at once
+
+    def train(self, executor: Any, job: Any) -> None:
+        """One slice of a training. Here: the executor's own loop over batches."""
+        executor.train(job)
 
     def step(self, w: Tensor, g: Tensor, slot: Slot, **row: Any) -> None:
         """Emit the update of parameters `w` by their gradient `g`.
@@ -561,9 +567,150 @@ class Lion(Optimizer):
         emit("lion", w, g, slot("m"), beta_1=self.beta_1, beta_2=self.beta_2, **row)
 
 
+class LBFGS(Optimizer):
+    """L-BFGS with a strong Wolfe line search (Liu and Nocedal, Mathematical Programming 45, 1989).
+
+    For small networks and smooth losses: an epoch is one iteration on all rows together, whatever
+    the `batch_size`, and evaluates the loss as often as its line search needs. The loss that an
+    epoch reports is that after its iteration; `fit` ends before its epochs are done where a
+    tolerance is reached. Layers that draw random numbers are refused.
+
+    Parameters
+    ----------
+    learning_rate : float, default 1.0
+        The distance that the line search tries first, in units of the quasi-Newton step.
+    history_size : int, default 10
+        Steps that the curvature is told from.
+    max_line_search : int, default 25
+        Evaluations of the loss in one iteration at most.
+    tolerance_grad : float, default 1e-7
+        Training ends where no number in the gradient is larger.
+    tolerance_change : float, default 1e-9
+        Training ends where loss or weights changed by less.
+    name : str, optional
+
+    Raises
+    ------
+    ValueError
+        A setting is out of its range; while training: the model has layers such as Dropout.
+    """
+
+    full_batch = True
+
+    def __init__(
+        self,
+        learning_rate: float = 1.0,
+        history_size: int = 10,
+        max_line_search: int = 25,
+        tolerance_grad: float = 1e-7,
+        tolerance_change: float = 1e-9,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(learning_rate, name=name)
+        if self.schedule is not None or self.learning_rate == 0:
+            raise ValueError(f"LBFGS: learning_rate must be above 0, got {learning_rate!r}")
+        for key, value in (("history_size", history_size), ("max_line_search", max_line_search)):
+            if self._steps(f"LBFGS: {key}", value) is None:
+                raise ValueError(f"LBFGS: {key} must be an integer of 1 or more, got None")
+        self.history_size, self.max_line_search = int(history_size), int(max_line_search)
+        self.tolerance_grad = self._number("tolerance_grad", tolerance_grad, 0)
+        self.tolerance_change = self._number("tolerance_change", tolerance_change, 0)
+        self._last: tuple[Any, ...] = (None,)  # the job, and where it stands
+
+    def step(self, w: Tensor, g: Tensor, slot: Slot, **row: Any) -> None:
+        for i in range(self.history_size):  # slots only: `train` does what an op would
+            slot(f"s{i}")
+            slot(f"y{i}")
+
+    def train(self, executor: Any, job: Any) -> None:
+        plan = executor.plan
+        if job.objective is None or plan.groups[0].every > 1:
+            raise ValueError("LBFGS trains with fit on arrays: it needs all rows at once")
+        for step in plan.steps:
+            if "stream" in step.attrs:
+                raise ValueError(
+                    f"LBFGS: the loss must be the same each time it is computed, but this model "
+                    f"draws random numbers ({step.op.name}); leave that layer out, or choose "
+                    "another optimizer"
+                )
+        section = plan.control_offset // (1 + len(plan.slots))
+        places = sorted(
+            {(b.offset, b.nbytes) for s in plan.steps for b in s.outputs
+             if b is not None and b.block == "training" and b.end <= section}
+        )  # fmt: skip
+
+        def parts(block: str, start: int) -> list[np.ndarray]:
+            data = executor.blocks[block]
+            return [data[start + a : start + a + n].view(plan.dtype) for a, n in places]
+
+        def read(block: str, number: int = 0) -> np.ndarray:
+            joined = [np.zeros(0), *parts(block, number * section)]
+            return np.concatenate(joined).astype(np.float64)
+
+        def write(values: np.ndarray, block: str, number: int = 0) -> None:
+            start = 0
+            for part in parts(block, number * section):
+                part[...] = values[start : start + part.size]
+                start += part.size
+
+        def evaluate(w: np.ndarray) -> tuple[float, np.ndarray]:
+            write(w, "model")
+            sums[...] = executor.gradients(job.feeds)
+            loss, g = job.objective(sums), read("training")
+            latest[:] = [w, loss, g]
+            return loss, g
+
+        latest: list[Any] = [None]
+        sums = np.zeros(job.sums.shape[1])
+        names = list(plan.slots)
+        slots = [
+            [1 + names.index(f"0/{kind}{i}") for kind in "sy"]
+            for i in range(self.history_size)
+            if f"0/s{i}" in names
+        ]
+        w = read("model")
+        if self._last[0] is job and np.array_equal(self._last[1], w):
+            _, _, loss, g, sums[...] = self._last
+        else:
+            loss, g = evaluate(w)
+        job.stopped_on_nan = job.stop_on_nan and not math.isfinite(loss)
+        steep = float(np.abs(g).max(initial=0.0))
+        ready = steep <= self.tolerance_grad
+        if math.isfinite(loss) and not ready:
+            before = sums.copy()
+            pairs = [(read("training", s), read("training", y)) for s, y in slots]
+            new_w, new_loss, new_g = lbfgs.iterate(
+                evaluate, w, loss, g, pairs, self.learning_rate, self.max_line_search
+            )
+            # Weights are kept in the float type of the model: the point is what they became there.
+            moved = new_w is not w
+            if moved:
+                if latest[0] is None or not np.array_equal(latest[0], new_w):
+                    new_loss, new_g = evaluate(new_w)
+                new_w = read("model")
+                pairs = [(new_w - w, new_g - g), *pairs[:-1]]
+                for (s, y), (ds, dy) in zip(slots, pairs, strict=True):
+                    write(ds, "training", s)
+                    write(dy, "training", y)
+            else:
+                write(w, "model")
+                sums[...] = before
+            change = float(np.abs(new_w - w).max(initial=0.0))
+            ready = not moved or min(change, abs(new_loss - loss)) <= self.tolerance_change
+            w, loss, g = new_w, new_loss, new_g
+        self._last = (job, w, loss, g, sums)
+        job.sums_of(job.epoch)[:] = sums
+        executor.control["step"] += 1
+        executor.control["iteration"] += 1
+        job.epoch += 1
+        job.passes += 1
+        if ready:
+            job.epochs = job.epoch
+
+
 _CLASSES: dict[str, type[Optimizer]] = {
     cls.__name__.lower(): cls
-    for cls in (SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lion)
+    for cls in (SGD, RMSprop, Adagrad, Adadelta, Adam, AdamW, Adamax, Nadam, Lion, LBFGS)
 }
 
 

@@ -6,28 +6,49 @@
 from __future__ import annotations
 
 import html as escape
+import re
 from collections.abc import Iterator
 from typing import Any
 
 HEAD = ("Layer (type)", "Output shape", "Params", "Trainable")
 
 
-def rows(model: Any) -> list[tuple[str, str, str, str]]:
-    """A row per layer, in the columns of `HEAD`."""
-    outputs = {id(c.layer): c.outputs[0].shape for c in reversed(model.calls)}
+def rows(
+    model: Any, expand_nested: bool = False, layer_range: Any = None, indent: str = ""
+) -> list[tuple[str, str, str, str]]:
+    """A row per layer, in the columns of `HEAD`; with `expand_nested` also of layers inside."""
+    outputs = {id(c.layer): c.outputs[0].shape for c in reversed(getattr(model, "calls", []))}
     found = []
-    for layer in model.sublayers():
-        shape = outputs.get(id(layer), layer.batch_shape)
+    for layer in _chosen(model.sublayers(), layer_range):
+        shape = outputs.get(id(layer), layer.batch_shape or layer.traced_shape)
         trained = sum(v.value.size for v in layer.trainable_variables)
         found.append(
             (
-                f"{layer.name} ({type(layer).__name__})",
+                f"{indent}{layer.name} ({type(layer).__name__})",
                 "?" if shape is None else _shape_text(shape),
                 f"{layer.count_params():,}",
                 f"{trained:,}",
             )
         )
+        if expand_nested:
+            found += rows(layer, True, None, f"{indent}    ")
     return found
+
+
+def _chosen(layers: list[Any], layer_range: Any) -> list[Any]:
+    """The layers from the first to the last that one of two patterns fits."""
+    if layer_range is None:
+        return layers
+    if not isinstance(layer_range, (list, tuple)) or len(layer_range) != 2:
+        raise ValueError(f"layer_range must be two names of layers, got {layer_range!r}")
+    places = []
+    for pattern in layer_range:
+        fitting = [i for i, layer in enumerate(layers) if re.match(pattern, layer.name)]
+        if not fitting:
+            names = ", ".join(layer.name for layer in layers)
+            raise ValueError(f"layer_range: no layer fits {pattern!r}; this model has: {names}")
+        places += fitting
+    return layers[min(places) : max(places) + 1]
 
 
 def total(model: Any) -> str:
@@ -37,11 +58,19 @@ def total(model: Any) -> str:
     return f"Total params: {model.count_params():,} ({size:,} bytes), trainable {trained:,}"
 
 
-def text(model: Any, line_length: int | None = None) -> Iterator[str]:
+def text(
+    model: Any,
+    line_length: int | None = None,
+    positions: Any = None,
+    expand_nested: bool = False,
+    layer_range: Any = None,
+) -> Iterator[str]:
     """The lines of the table, as wide as needed or as told."""
-    table = [HEAD, *rows(model)]
+    table = [HEAD, *rows(model, expand_nested, layer_range)]
     widths = [max(len(row[i]) for row in table) for i in range(4)]
-    if line_length is not None:
+    if positions is not None:
+        widths = _widths(positions, line_length or sum(widths) + 6, widths)
+    elif line_length is not None:
         widths[0] = max(widths[0], line_length - sum(widths[1:]) - 6)
     yield f'Model: "{model.name}"'
     for i, row in enumerate(table):
@@ -51,6 +80,18 @@ def text(model: Any, line_length: int | None = None) -> Iterator[str]:
         if i == 0:
             yield "-" * (sum(widths) + 6)
     yield total(model)
+
+
+def _widths(positions: Any, line_length: int, least: list[int]) -> list[int]:
+    """Columns that end at these fractions of the line, or places in it; none cuts its text."""
+    ends = [round(p * line_length) if p <= 1 else int(p) for p in positions]
+    if len(ends) < 3 or sorted(ends) != ends:
+        raise ValueError(
+            f"positions must be three or four growing fractions of the line, got {positions!r}"
+        )
+    ends = [*ends, line_length][:4]
+    given = [ends[0], *(ends[i] - ends[i - 1] - 2 for i in range(1, 4))]
+    return [max(width, most) for width, most in zip(given, least, strict=True)]
 
 
 def html(model: Any) -> str:
@@ -73,4 +114,6 @@ def html(model: Any) -> str:
 
 
 def _shape_text(shape: Any) -> str:
+    if isinstance(shape, list):
+        return ", ".join(_shape_text(one) for one in shape)
     return "(" + ", ".join("None" if n is None else str(n) for n in shape) + ")"

@@ -365,6 +365,8 @@ class Trainable:
             if validation_data is None:
                 feeds, held_out = data.split_last(feeds, validation_split)
             rows = len(feeds[0])
+            if self.optimizer.full_batch:
+                size = rows
             executor, sums = self._executor("train", min(size, rows), weighted)
             job = Job(
                 feeds=feeds,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from op_runner import Case
 
-from fastnn.ops import ACTIVATIONS, LOSSES, ROW_LOSSES
+from fastnn.ops import ACTIVATIONS, LOSSES, ROW_LOSSES, registry
 from fastnn.ops.elementary import BINARY, REDUCTIONS, UNARY
 
 SIZES = (1, 2, 3, 7, 8, 15, 16, 17, 33, 64, 100)
@@ -873,6 +873,63 @@ def _(rng: Rng) -> Iterator[Case]:
     yield Case("loss_scale", [rng.choice([0.0, 1.0], (3, 1030))], {"factor": 0.5})
 
 
+@of("top_k_accuracy")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape, weighted in loss_shapes(rng):
+        for t in class_targets(rng, shape):
+            for k in (1, 2, 5):
+                inputs = [integers(rng, *shape), t, optional_weights(rng, weighted)]
+                yield Case("top_k_accuracy", inputs, {"k": k}, terms=shape[0])
+    p = np.array([[np.nan, 1.0, 2.0], [3.0, np.nan, 1.0]])
+    yield Case("top_k_accuracy", [p, np.array([0, 3], np.int32), None], {"k": 2})
+    yield Case("top_k_accuracy", [p, np.array([2, -1], np.int32), None], {"k": 1})
+
+
+@of("top_k_only")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape in [*pairs(rng), (4, 3, 7)]:
+        for k in (1, 3):
+            yield Case("top_k_only", [integers(rng, *shape)], {"k": k}, add=False)
+
+
+@of("threshold_counts")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape, weighted in loss_shapes(rng):
+        for thresholds in ((0.5,), (0.0, 0.25, 0.5, 1.0), 2, 5, 200):
+            # Quarters: many are equal to a threshold, and some lie outside of 0 to 1.
+            p = integers(rng, *shape, low=-1, high=7) / 4
+            t = integers(rng, *shape, low=0, high=3) / 2
+            inputs = [p, t, optional_weights(rng, weighted)]
+            yield Case("threshold_counts", inputs, {"thresholds": thresholds}, terms=p.size)
+    p = np.array([[np.nan, np.inf, -np.inf, 0.0, 1.0, 0.5]])
+    for thresholds in ((0.25, 0.5), 5):
+        yield Case("threshold_counts", [p, np.ones((1, 6)), None], {"thresholds": thresholds})
+
+
+@of("class_counts")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape, weighted in loss_shapes(rng):
+        for threshold in (None, 0.5):
+            p = integers(rng, *shape, low=-1, high=4) / 4
+            t = integers(rng, *shape, low=0, high=3) / 2
+            inputs = [p, t, optional_weights(rng, weighted)]
+            yield Case("class_counts", inputs, {"threshold": threshold}, terms=p.size)
+    zeros = np.zeros((2, 3))
+    yield Case("class_counts", [zeros, np.eye(3)[:2], None], {"threshold": None})
+
+
+@of("r2_sums")
+def _(rng: Rng) -> Iterator[Case]:
+    for shape, weighted in loss_shapes(rng):
+        p, t = normal(rng, *shape), normal(rng, *shape)
+        inputs = [p, t, optional_weights(rng, weighted)]
+        yield Case("r2_sums", inputs, terms=p.size, magnitude=square_size)
+
+
+def square_size(p: Any, t: Any, weight: Any) -> Any:
+    return registry()["r2_sums"].define(-np.abs(p), np.abs(t), weight)
+
+
 @of("batch_weights")
 def _(rng: Rng) -> Iterator[Case]:
     for rows in SIZES:
@@ -1103,7 +1160,9 @@ def _(rng: Rng) -> Iterator[Case]:
         for low, high in ((-0.5, 0.75), (0.0, np.inf)):
             w = normal(rng, n)
             w[n // 2] = rng.choice([np.nan, np.inf, -np.inf, 0.1])
-            yield Case("clip", [w], {"low": low, "high": high}, [False])
+            for between, step in ((0, 3), (4, 2), (4, 3)):
+                attrs = {"low": low, "high": high, "between": between}
+                yield Case("clip", [w], attrs, [False], control={"step": step})
 
 
 @of("square_sum")
@@ -1146,11 +1205,12 @@ def _(rng: Rng) -> Iterator[Case]:
     shapes += [((3, n), (0,)) for n in SIZES] + [((n, 5), (-1,)) for n in SIZES]
     shapes += [((2, 3, 4, 17), (0, 1, 2)), ((2, 3, 4, 5), (1, 2)), ((4, 5), (0, 1))]
     for i, (shape, axes) in enumerate(shapes):
-        w = normal(rng, *shape)
         terms = int(np.prod([shape[a] for a in axes]))
-        yield Case("limit_norm", [w], {"axes": axes, **limits[i % 3]}, [False], terms=terms)
-        w = np.zeros(shape)
-        yield Case("limit_norm", [w], {"axes": axes, **limits[i % 3]}, [False], terms=terms)
+        for w in (normal(rng, *shape), np.zeros(shape)):
+            for between, step in ((0, 3), (4, 2), (4, 3)):
+                attrs = {"axes": axes, **limits[i % 3], "between": between}
+                control = {"step": step}
+                yield Case("limit_norm", [w], attrs, [False], terms=terms, control=control)
 
 
 # --- random numbers ------------------------------------------------------------------------------

@@ -504,7 +504,7 @@ def momentum_before_the_step(w, g, m, control, beta_1, beta_2, **attrs):
 
 
 @mistake_in("clip")
-def only_below(w, low, high):
+def only_below(w, control, low, high, between):
     return np.maximum(w, w.dtype.type(low))
 
 
@@ -536,13 +536,18 @@ def never_written_back(w, a, control, overwrite, **attrs):
 
 
 @mistake_in("limit_norm")
-def one_norm_for_all(w, axes, **attrs):
-    return right("limit_norm", w, axes=tuple(range(w.ndim)), **attrs)
+def one_norm_for_all(w, control, axes, **attrs):
+    return right("limit_norm", w, control, axes=tuple(range(w.ndim)), **attrs)
 
 
 @mistake_in("limit_norm")
-def at_once(w, rate, **attrs):
-    return right("limit_norm", w, rate=1.0, **attrs)
+def at_once(w, control, rate, **attrs):
+    return right("limit_norm", w, control, rate=1.0, **attrs)
+
+
+@mistake_in("limit_norm")
+def before_the_update_too(w, control, between, **attrs):
+    return right("limit_norm", w, control, between=0, **attrs)
 
 
 @mistake_in("accumulate")
@@ -636,3 +641,60 @@ def epsilon_outside_the_root(x, gamma, beta, axes, epsilon):
 @mistake_in("layer_norm_backward")
 def gamma_forgotten(dy, x, mean, rstd, gamma, axes):
     return right("layer_norm_backward", dy, x, mean, rstd, None, axes=axes)
+
+
+# --- what metrics are made of --------------------------------------------------------------------
+
+
+@mistake_in("threshold_counts")
+def at_least_instead_of_above(p, t, weight, thresholds):
+    nudged = np.nextafter(p, np.inf, dtype=p.dtype)
+    return right("threshold_counts", nudged, t, weight, thresholds=thresholds)
+
+
+@mistake_in("top_k_accuracy")
+def one_too_many(p, t, weight, k):
+    return right("top_k_accuracy", p, t, weight, k=k + 1)
+
+
+@mistake_in("class_counts")
+def zeros_chosen(p, t, weight, threshold):
+    return right("class_counts", p + 1e-6, t, weight, threshold=threshold)
+
+
+@mistake_in("batch_weights")
+def rows_not_counted(x, weight, function):
+    return right("batch_weights", x, weight, function=function) / len(x)
+
+
+@mistake_in("top_k_only")
+def last_of_equally_large_ones(p, k):
+    return right("top_k_only", p[..., ::-1], k=k)[..., ::-1]
+
+
+@mistake_in("r2_sums")
+def squares_not_weighted(p, t, weight):
+    cells = right("r2_sums", p, t, weight)
+    cells[1] = right("r2_sums", p, t, None)[1]
+    return cells
+
+
+@mistake_in("keep_labels")
+def ignored_labels_kept(t, ignored):
+    mask, _ = right("keep_labels", t, ignored=ignored)
+    return mask, t
+
+
+@mistake_in("one_hot")
+def unknown_is_the_last_class(t, classes):
+    return right("one_hot", t % classes, classes=classes)
+
+
+@mistake_in("real_labels")
+def labels_without_sign(t):
+    return right("real_labels", np.abs(t))
+
+
+@mistake_in("whole_labels")
+def rounded_down(t):
+    return np.floor(t).astype(np.int32)

@@ -88,12 +88,12 @@ def sequences(units, loss):
     return model
 
 
-@pytest.mark.parametrize("shape", [(ROWS,), (ROWS, 1), (ROWS, 2)])
+@pytest.mark.parametrize("shape", [(ROWS,), (ROWS, 1), (ROWS, 2), (ROWS, 3)])
 def test_weights_per_row_or_position(shape, backend, dtype):
     rng = np.random.default_rng(1)
     weight = rng.uniform(0, 2, shape)
     y = rng.normal(size=(ROWS, 2, 3))
-    if shape == (ROWS, 1):
+    if shape == (ROWS, 3):
         with pytest.raises(ValueError, match=r"or one per position: \(50, 2\)"):
             sequences(3, "mse").fit(X, y, sample_weight=weight)
         return

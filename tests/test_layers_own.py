@@ -431,6 +431,13 @@ def test_trainable_of_a_model_sets_that_of_its_layers():
     assert len(model.trainable_weights) == 8
 
 
+def test_weights_inside_of_layers_have_paths_of_their_own():
+    paths = [weight.path for weight in graph().weights]
+    assert paths[:2] == ["shared/kernel", "shared/bias"]
+    assert {"inner/dense/kernel", "inner/dense_1/kernel", "left/kernel"} < set(paths)
+    assert len(set(paths)) == len(paths)
+
+
 def test_constraints_of_layers(backend):
     model = Sequential(
         [Dense(3, kernel_constraint="non_neg", bias_constraint="non_neg", input_shape=(4,)),
@@ -442,3 +449,79 @@ def test_constraints_of_layers(backend):
         assert weight.min() >= 0
     again = Dense.from_config(json.loads(json.dumps(model.layers[0].get_config())))
     assert type(again.kernel_constraint) is type(model.layers[0].kernel_constraint)
+
+
+# --- ops between layers --------------------------------------------------------------------------
+
+
+def with_ops():
+    a, b = Input((4,)), Input((4,))
+    h = ops.apply_activation("tanh", ops.add(Dense(4)(a), b))
+    h = ops.concatenate([h, ops.affine(ops.slice_(b, (None, (1, 3))), 2.0)])
+    scaled = ops.divide(h, ops.unary("exp", ops.reduce("max", h, 1, keepdims=True)))
+    return Model([a, b], [Dense(1)(scaled), ops.reshape(ops.transpose(
+        ops.reshape(b, (None, 2, 2)), (0, 2, 1)), (None, 4))])  # fmt: skip
+
+
+def test_a_graph_uses_ops(backend):
+    model = with_ops()
+    names = [layer.name for layer in model.layers]
+    assert {"dense", "add", "tanh", "slice", "concatenate", "divide"} <= set(names)
+    first, second = model([X, X * 2])
+    kernel, bias = model.layers[0].get_weights()
+    h = np.tanh(X @ kernel + bias + 2 * X)
+    h = np.concatenate([h, 4 * X[:, 1:3]], axis=1)
+    last, offset = model.get_weights()[2:]
+    expected = h / np.exp(h.max(axis=1, keepdims=True)) @ last + offset
+    np.testing.assert_allclose(first, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(second, 2 * X[:, [0, 2, 1, 3]])
+    again = Model.from_config(json.loads(json.dumps(model.get_config())))
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again([X, X * 2])[0], first)
+    trained = Model(model.inputs, model.outputs[0])
+    trained.compile("adam", "mse", backend=backend)
+    losses = trained.fit([X, X], Y, epochs=40, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_ops_that_are_none_between_layers():
+    x, layer = Input((4,)), Dense(3)
+    layer(x)
+    with pytest.raises(ValueError, match="op 'dropout' cannot be used between layers"):
+        ops.dropout(x, 0.5, 1)
+    with pytest.raises(RuntimeError, match="dense/kernel.* only inside a layer's call"):
+        ops.linear(x, layer.kernel)
+    with pytest.raises(ValueError, match="transpose: axis 3 is out of range"):
+        ops.transpose(x, (0, 3))
+
+
+# --- summary -------------------------------------------------------------------------------------
+
+
+def lines_of(model, **settings):
+    lines = []
+    model.summary(print_fn=lines.append, **settings)
+    return lines
+
+
+def test_summary_of_an_own_model_knows_the_shapes():
+    model = Net(3)
+    model.build((None, 4))
+    assert lines_of(model)[3].split() == ["dense", "(Dense)", "(None,", "3)", "15", "15"]
+
+
+def test_summary_expands_and_chooses():
+    model = graph()
+    plain = lines_of(model)
+    assert not any("(Dense)" in line and line.startswith("    ") for line in plain)
+    nested = lines_of(model, expand_nested=True)
+    assert [line.split()[0] for line in nested if line.startswith("    ")] == ["dense", "dense_1"]
+    part = lines_of(model, layer_range=("shared", "concat.*"))
+    names = [line.split()[0] for line in part[3:-1]]
+    assert names == ["shared", "add", "concatenate"]
+    wide = lines_of(model, line_length=100, positions=[0.5, 0.7, 0.85, 1.0])
+    assert wide[1].index("Output shape") == 52
+    with pytest.raises(ValueError, match="no layer fits 'nowhere'; this model has: .*shared"):
+        model.summary(layer_range=("nowhere", "shared"))
+    with pytest.raises(ValueError, match="positions must be three or four growing"):
+        model.summary(positions=[0.5, 0.2, 0.9])

@@ -65,7 +65,7 @@ def main():
         for name in chosen:
             figures[name] = run(CASES[name], keras)
         figures = {name: figures[name] for name in CASES if name in figures}
-        lines = [f"{json.dumps(n)}: {json.dumps(f)}" for n, f in figures.items()]
+        lines = [f"{json.dumps(n)}: {json.dumps(f, allow_nan=False)}" for n, f in figures.items()]
         FIGURES.write_text(
             f'{{"source": {json.dumps(source(keras))},\n"cases": {{\n' + ",\n".join(lines) + "}}\n"
         )

@@ -70,10 +70,10 @@ class Training:
 
 @dataclass(frozen=True)
 class Values:
-    """What a function returns for an array."""
+    """What a function returns for arrays."""
 
     function: Any
-    points: Any
+    arrays: Any  # one, or a tuple of them
     settings: dict = field(default_factory=dict)
 
 

@@ -14,7 +14,8 @@ def run(case: Any, library: Any) -> dict[str, Any]:
     if isinstance(case, Training):
         return training(case, library)
     if isinstance(case, Values):
-        return {"values": plain(make(case.function, library)(case.points, **case.settings))}
+        arrays = case.arrays if isinstance(case.arrays, tuple) else (case.arrays,)
+        return {"values": plain(make(case.function, library)(*arrays, **case.settings))}
     if isinstance(case, Rates):
         schedule = make(case.schedule, library)
         return {"rates": [plain(schedule(step)) for step in range(case.steps)]}
@@ -27,7 +28,13 @@ def training(case: Training, library: Any) -> dict[str, Any]:
         for layer in model.layers:
             if hasattr(layer, "adapt"):
                 layer.adapt(case.x)
-    model.set_weights(weights_like(model.get_weights()))
+    learners = [
+        layer
+        for layer in model.layers
+        if layer.get_weights() and type(layer).__name__ != "Normalization"
+    ]
+    for number, layer in enumerate(learners):
+        layer.set_weights(weights_like(layer.get_weights(), number))
     model.compile(
         optimizer=make(case.optimizer, library),
         loss=make(case.loss, library),
@@ -39,7 +46,7 @@ def training(case: Training, library: Any) -> dict[str, Any]:
         if isinstance(case.x, (np.ndarray, list, dict)):
             settings["batch_size"] = case.batch_size
         figures["history"] = plain(model.fit(case.x, case.y, **settings).history)
-        figures["weights"] = plain(model.get_weights())
+        figures["weights"] = plain([w for layer in learners for w in layer.get_weights()])
     figures["evaluate"] = plain(
         model.evaluate(case.x, case.y, batch_size=case.batch_size, verbose=0, return_dict=True)
     )
@@ -64,12 +71,12 @@ def network(description: Any, library: Any) -> Any:
     return library.Model(inputs, outputs if len(outputs) > 1 else outputs[0])
 
 
-def weights_like(weights: list[Any]) -> list[np.ndarray]:
+def weights_like(weights: list[Any], seed: int) -> list[np.ndarray]:
     """Weights to start from, the same in both libraries.
 
     Vectors are positive, since some of them are variances.
     """
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(seed)
     return [
         rng.normal(size=w.shape) / np.sqrt(w.shape[0])
         if w.ndim > 1

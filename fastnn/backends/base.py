@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -62,6 +62,8 @@ class Job:
         Whether an epoch's accumulators begin at 0; a batch of a stream adds to those before it.
     stop_on_nan : bool
         Come back after a batch that made a loss NaN or infinite, and set `stopped_on_nan`.
+    objective : callable, optional
+        The loss, from a plan's accumulators: for an optimizer that searches along a line.
     watched : sequence of int
         The accumulators that are losses (all, unless said).
     order : ndarray (rows,) int64
@@ -83,6 +85,7 @@ class Job:
     stop_on_nan: bool = False
     stopped_on_nan: bool = False
     watched: Sequence[int] | None = None
+    objective: Callable[[np.ndarray], float] | None = None
     rates: np.ndarray | None = None
     seconds: float = 0.1
     max_batches: int = 1 << 62

@@ -222,6 +222,7 @@ def _updates(
             )
 
     batch, graph, everything = Graph(), Graph(), spans(section.trainable, layout)
+    constrained = [v for v in section.trainable if v.constraint is not None]
     if section.every > 1:
         with batch:
             for place in everything:
@@ -229,6 +230,8 @@ def _updates(
                 emit("accumulate", gradient(place), g, factor=1 / section.every)
             if optimizer.use_ema:
                 average(section.every)
+            for variable in constrained:
+                variable.constraint.emit(variable, section.every)
     with graph:
         _clip(optimizer, section.trainable, layout, gradient)
         rows: dict[tuple[float, float], list[Variable]] = {}
@@ -246,9 +249,8 @@ def _updates(
                 )
         if optimizer.use_ema:
             average(0)
-        for variable in section.trainable:
-            if variable.constraint is not None:
-                variable.constraint.emit(variable)
+        for variable in constrained:
+            variable.constraint.emit(variable)
         if section.every > 1:
             for place in everything:
                 emit("clear", gradient(place))
@@ -277,7 +279,7 @@ def _clip(
     elif optimizer.clipvalue is not None:
         limit = optimizer.clipvalue
         for place in everything:
-            emit("clip", gradient(place), low=-limit, high=limit)
+            emit("clip", gradient(place), low=-limit, high=limit, between=0)
 
 
 def spans(variables: Sequence[Variable], layout: Layout) -> list[tuple[int, int]]:

@@ -156,8 +156,7 @@ def _add_head(program: Program, sums: list[Sum], head: Head, y_pred: Tensor) -> 
         *((m, weight) for m in head.weighted_metrics),
     ]:
         chosen = metric.resolve(head.loss, y_true.shape, y_pred.shape)
-        seen = _as_read(y_true, y_pred, chosen)
-        total = chosen.sums(seen, y_pred, used)
+        total = chosen.sums(chosen.read(y_true, y_pred), y_pred, used)
         total.name = f"{head.name}/{metric.name}"
         sums.append(Sum("metric", total, head, chosen, _after(y_pred, used)))
     Graph.current().scope = ""
@@ -197,27 +196,6 @@ def _both(mask: Tensor | None, weight: Tensor | None) -> Tensor | None:
     if weight.rank < mask.rank:
         weight = ops.reshape(weight, (*weight.shape, *(1,) * (mask.rank - weight.rank)))
     return ops.multiply(mask, weight)
-
-
-def _as_read(y_true: Tensor, y_pred: Tensor, metric: Any) -> Tensor:
-    """The targets in the form that a metric reads: rows like the output, or class indices."""
-    if y_true.dtype == "int32":
-        if metric.target == "like" and not metric.either:
-            return emit("one_hot", y_true, classes=y_pred.shape[-1])
-        return emit("real_labels", y_true) if metric.target == "any" else y_true
-    if y_true.shape == y_pred.shape or metric.target == "any":
-        return y_true
-    size = at_rows(count(y_true.shape), 1)
-    if size == at_rows(count(y_pred.shape), 1):
-        return ops.reshape(y_true, y_pred.shape)
-    if (metric.target == "labels" or metric.either) and size == at_rows(
-        count(y_pred.shape[:-1]), 1
-    ):
-        return emit("whole_labels", ops.reshape(y_true, y_pred.shape[:-1]))
-    raise ValueError(
-        f"metric {metric.name!r} cannot compare y_true of shape {y_true.shape} with the output, "
-        f"which has shape {y_pred.shape}; write the metric as a function of (y_true, y_pred)"
-    )
 
 
 def _scale(entry: Sum) -> Tensor:

@@ -30,6 +30,7 @@ from fastnn.layers.normalization import (
     Rescaling,
     UnitNormalization,
 )
+from fastnn.layers.operation import Operation  # noqa: F401  (of graphs, for `get`)
 from fastnn.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,

@@ -141,6 +141,7 @@ class Layer(Configurable):
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.dtype = dtype or config.floatx()
         self.built = False
+        self.traced_shape: Any = None  # of its output, where it was traced last
         if input_dim is not None:
             input_shape = (input_dim,)
         self.batch_shape: Shape | None = None
@@ -400,7 +401,7 @@ class Layer(Configurable):
                 raise
             self.built = True
         for variable in self._variables:
-            variable.layer_name = self.name
+            variable.layer_name = variable.layer_name or self.name
 
     def emit(self, args: Any, kwargs: Any, training: bool | None) -> Any:
         """Run `call` in the open graph, under this layer's name."""
@@ -414,6 +415,7 @@ class Layer(Configurable):
             call: Any = self.call
             made = call(*args, **kwargs, **extra)
             self._check_made(made)
+            self.traced_shape = unlist(t.shape for t in tensors_in(made))
             if self.activity_regularizer is not None and graph.penalties is not None:
                 for tensor in tensors_in(made):
                     penalty = self.activity_regularizer.penalty(tensor, None)

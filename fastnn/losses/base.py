@@ -229,6 +229,7 @@ class BuiltIn(Loss):
     """The arguments of built-in losses in Keras' order."""
 
     target = "like"
+    by_rows = False  # whether the accumulator counts each row of classes, not each weight
 
     def __init__(
         self,

@@ -166,6 +166,8 @@ class CategoricalCrossentropy(_Crossentropy):
         Other values are not supported.
     """
 
+    by_rows = True
+
     def values_of(self, shape: Shape) -> int:
         return at_rows(count(shape[:-1] or (1,)), 1)
 
@@ -202,6 +204,8 @@ class CategoricalFocalCrossentropy(CategoricalCrossentropy):
     from_logits, label_smoothing, axis
         As in CategoricalCrossentropy.
     """
+
+    by_rows = False
 
     def __init__(
         self,

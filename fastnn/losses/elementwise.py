@@ -134,6 +134,7 @@ class OfRows(BuiltIn):
     """A loss of whole rows."""
 
     function = ""
+    by_rows = True
 
     def values_of(self, shape: Shape) -> int:
         return at_rows(count(shape[:-1] or (1,)), 1)

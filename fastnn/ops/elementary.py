@@ -394,6 +394,8 @@ class Reduce(Op):
     tier = "elementary"
 
     def infer(self, x: Tensor, *, function: str, axes: Sequence[int], keepdims: bool) -> list[Spec]:
+        if len(set(axes)) != len(axes) or not all(0 <= axis < x.rank for axis in axes):
+            raise ValueError(f"reduce: {tuple(axes)} are no axes of {x!r}")
         kept = tuple(
             1 if i in axes else n for i, n in enumerate(x.shape) if keepdims or i not in axes
         )

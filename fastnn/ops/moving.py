@@ -176,6 +176,8 @@ class Transpose(Op):
     tier = "elementary"
 
     def infer(self, x: Tensor, *, axes: Sequence[int]) -> list[Spec]:
+        if sorted(axes) != list(range(x.rank)):
+            raise ValueError(f"transpose: axes {tuple(axes)} are not those of {x!r} in some order")
         if x.has_rows and axes[0] != 0:
             raise ValueError(f"transpose: the rows of {x!r} must stay the first axis, got {axes}")
         return [(tuple(x.shape[i] for i in axes), x.dtype)]
@@ -306,6 +308,8 @@ class Concatenate(Op):
 
     def infer(self, *x: Tensor, axis: int) -> list[Spec]:
         first = x[0].shape
+        if not 0 <= axis < len(first):
+            raise ValueError(f"concatenate: {x[0]!r} has no axis {axis}")
         for other in x:
             same = other.shape[:axis] + other.shape[axis + 1 :] == first[:axis] + first[axis + 1 :]
             if other.rank != len(first) or not same:

@@ -33,6 +33,11 @@ class InPlace(Op):
         return tuple(float(node.attrs[name]) for name in self.hyper)
 
 
+def _completes(control: Any, between: int) -> bool:
+    """Whether the running batch is the last one of `between` batches; never if that is 0."""
+    return between > 0 and (int(control["step"]) + 1) % between == 0
+
+
 @register
 class Accumulate(InPlace):
     """total += factor g: gradient accumulation over k steps, factor 1 / k."""
@@ -58,12 +63,18 @@ class Clear(InPlace):
 
 @register
 class Clip(InPlace):
-    """w = min(max(w, low), high): gradients clipped by value, weights that are not negative."""
+    """w = min(max(w, low), high): gradients clipped by value, weights that are not negative.
+
+    `between` as in `Average`.
+    """
 
     name = "clip"
-    hyper = ("low", "high")
+    control = True
+    hyper = ("low", "high", "between")
 
-    def define(self, w: Any, *, low: float, high: float) -> Any:
+    def define(self, w: Any, control: Any, *, low: float, high: float, between: int) -> Any:
+        if _completes(control, between):
+            return w
         return np.clip(w, w.dtype.type(low), w.dtype.type(high))
 
 
@@ -129,7 +140,7 @@ class Average(InPlace):
         self, w: Any, a: Any, control: Any, *, momentum: float, overwrite: int, between: int
     ) -> Any:
         t = int(control["iteration"]) + 1
-        if between and (int(control["step"]) + 1) % between == 0:
+        if _completes(control, between):
             return w, a
         keep = w.dtype.type(momentum if t > 1 else 0)
         a = keep * a + (1 - keep) * w
@@ -140,11 +151,13 @@ class Average(InPlace):
 class LimitNorm(InPlace):
     """w *= wanted / (norm + 1e-7), with the norms of w along some neighbouring axes.
 
-    wanted = rate clip(norm, low, high) + (1 - rate) norm, as Keras' constraints have it.
+    wanted = rate clip(norm, low, high) + (1 - rate) norm, as Keras' constraints have it. `between`
+    as in `Average`.
     """
 
     name = "limit_norm"
-    hyper = ("low", "high", "rate")
+    control = True
+    hyper = ("low", "high", "rate", "between")
 
     def infer(self, w: Tensor, *, axes: Sequence[int], **limits: float) -> list[Spec]:
         wanted = sorted(a + w.rank if a < 0 else a for a in axes)
@@ -157,7 +170,12 @@ class LimitNorm(InPlace):
             )
         return [(w.shape, "real")]
 
-    def define(self, w: Any, *, axes: Sequence[int], low: float, high: float, rate: float) -> Any:
+    def define(
+        self, w: Any, control: Any, *,
+        axes: Sequence[int], low: float, high: float, rate: float, between: int,
+    ) -> Any:  # fmt: skip
+        if _completes(control, between):
+            return w
         real = w.dtype.type
         norm = np.sqrt(np.sum(w * w, axis=tuple(axes), keepdims=True))
         wanted = real(rate) * np.clip(norm, real(low), real(high)) + real(1 - rate) * norm

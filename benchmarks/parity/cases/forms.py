@@ -50,8 +50,12 @@ for name in ACTIVATIONS:
     points = points[points < 500] if name == "exponential" else points
     CASES[f"activation {name}, values"] = Values(function, points)
 CASES["activation by name"] = train_with("gelu")
-# Two of them behind each other explode at the rate of the others.
-CASES["activation exponential"] = train_with(activations.exponential, optimizer="sgd")
+# They explode behind each other, or at the rate of the others.
+CASES["activation log_softmax"] = train_with(activations.log_softmax, optimizer="sgd")
+CASES["activation exponential"] = Training(
+    [layers.Input(shape=(6,)), layers.Dense(5, activations.exponential), layers.Dense(3)],
+    "mse", X, VALUES, "sgd",
+)  # fmt: skip
 for name, settings in {
     "relu": {"negative_slope": 0.2, "max_value": 4.0, "threshold": 0.5},
     "leaky_relu": {"negative_slope": 0.05},
@@ -164,6 +168,11 @@ CASES["layer RepeatVector, trained"] = chain(
 )
 CASES["layer Dropout, in inference"] = chain(layers.Dropout(0.4), epochs=0)
 CASES["layer GaussianNoise, in inference"] = chain(layers.GaussianNoise(0.4), epochs=0)
+CASES["layer GaussianDropout, in inference"] = chain(layers.GaussianDropout(0.4), epochs=0)
+CASES["layer AlphaDropout, in inference"] = chain(layers.AlphaDropout(0.4), epochs=0)
+CASES["layer Identity"] = chain(layers.Identity())
+CASES["layer UnitNormalization"] = chain(layers.UnitNormalization())
+CASES["layer ActivityRegularization"] = chain(layers.ActivityRegularization(l1=0.02, l2=0.05))
 CASES["layer Dense, on sequences"] = chain(
     layers.Dense(4, "relu", use_bias=False), x=SEQUENCES, y=STEP_VALUES
 )

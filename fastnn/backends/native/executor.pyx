@@ -37,7 +37,7 @@ cdef extern from "processor.h":
 cdef enum:
     POINTERS = 24           # of a step at most
     SIZES = 40
-    CONSTANTS = 8
+    CONSTANTS = 32
 
 cdef struct step:
     kernel run

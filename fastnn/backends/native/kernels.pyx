@@ -21,6 +21,7 @@ include "linear.pxi"
 include "elementwise.pxi"
 include "move.pxi"
 include "loss.pxi"
+include "metric.pxi"
 include "optimizer.pxi"
 include "update.pxi"
 include "random.pxi"
@@ -127,6 +128,11 @@ def addresses():
          <size_t>categorical_accuracy[double])
     both("binary_accuracy", <size_t>binary_accuracy[float], <size_t>binary_accuracy[double])
     both("confusion_matrix", <size_t>confusion_matrix[float], <size_t>confusion_matrix[double])
+    both("top_k_accuracy", <size_t>top_k_accuracy[float], <size_t>top_k_accuracy[double])
+    both("top_k_only", <size_t>top_k_only[float], <size_t>top_k_only[double])
+    both("threshold_counts", <size_t>threshold_counts[float], <size_t>threshold_counts[double])
+    both("class_counts", <size_t>class_counts[float], <size_t>class_counts[double])
+    both("r2_sums", <size_t>r2_sums[float], <size_t>r2_sums[double])
     both("one_hot", <size_t>one_hot[float], <size_t>one_hot[double])
     both("real_labels", <size_t>real_labels[float], <size_t>real_labels[double])
     both("whole_labels", <size_t>whole_labels[float], <size_t>whole_labels[double])

@@ -3,6 +3,12 @@ held to their constraints. The formulas stand in fastnn/ops/updates.py; all is i
 """
 
 
+cdef inline bint completes(const void *state, double between) noexcept nogil:
+    """Whether the running batch is the last one of `between` batches; never if that is 0."""
+    cdef int64_t k = <int64_t>between
+    return k > 0 and ((<const control *>state).step + 1) % k == 0
+
+
 cdef void accumulate(real **p, const int64_t *n, const double *c) noexcept nogil:
     """p = [total, total, g], c = [factor]: total += factor g."""
     cdef real *total = p[0]
@@ -19,10 +25,12 @@ cdef void clear(real **p, const int64_t *n, const double *c) noexcept nogil:
 
 
 cdef void clip(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """p = [w], c = [low, high]; NaN stays."""
+    """p = [w, w, control], c = [low, high, between]; NaN stays."""
     cdef real *w = p[0]
     cdef real low = <real>c[0], high = <real>c[1], x
     cdef int64_t i
+    if completes(p[2], c[2]):
+        return
     for i in range(n[0]):
         x = low if w[i] < low else w[i]
         w[i] = high if x > high else x
@@ -56,10 +64,10 @@ cdef void average(real **p, const int64_t *n, const double *c) noexcept nogil:
     cdef real *w = p[0]
     cdef real *a = p[1]
     cdef const control *state = <const control *>p[4]
-    cdef int64_t t = state.iteration + 1, every = <int64_t>c[1], between = <int64_t>c[2], i
+    cdef int64_t t = state.iteration + 1, every = <int64_t>c[1], i
     cdef real keep = <real>(c[0] if t > 1 else 0)
     cdef real fresh = <real>1 - keep
-    if between > 0 and (state.step + 1) % between == 0:
+    if completes(state, c[2]):
         return
     for i in range(n[0]):
         a[i] = keep * a[i] + fresh * w[i]
@@ -75,10 +83,15 @@ cdef inline real wanted_norm(real norm, const double *c) noexcept nogil:
 
 
 cdef void limit_norm(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """p = [w (outer, along, side), w, workspace (side)], n = [outer, along, side]."""
+    """p = [w (outer, along, side), w, control, workspace (side)], n = [outer, along, side].
+
+    c = [low, high, rate, between].
+    """
     cdef real *w = p[0]
-    cdef real *factor = p[2]
+    cdef real *factor = p[3]
     cdef int64_t along = n[1], side = n[2], i, j, k
+    if completes(p[2], c[3]):
+        return
     for k in range(n[0]):
         if side == 1:
             factor[0] = wanted_norm(<real>sqrt(squares(w, along)), c)
