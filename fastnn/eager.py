@@ -49,9 +49,6 @@ class _Traced:
         place(variables, self.layer.dtype)
         return variables[0].store if variables else self._empty
 
-    def flags(self) -> tuple[bool, ...]:
-        return self.layer.flags()
-
     def run(self, inputs: Sequence[Tensor], training: bool) -> list[Tensor]:
         self.made = self.forward(inputs)
         return tensors_in(self.made)
@@ -82,7 +79,7 @@ def call_on_arrays(layer: Any, args: Any, kwargs: Any, training: bool) -> Any:
     rows = len(feeds[0])
     with _lock:
         kept = vars(layer).setdefault("_on_arrays", {})
-        key = (*key, training)
+        key = (*key, training, layer.flags())
         traced = kept.pop(key, None) or _Traced(layer, inputs, forward)
         kept[key] = traced  # the most recent one is last
         for old in list(kept)[:-SHAPES_KEPT]:

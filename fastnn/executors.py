@@ -86,10 +86,9 @@ class Executors:
         `at_least`: more room will do, so that batches of many lengths share a plan. Where a plan
         would need too much memory it has less room, and batches come in chunks.
         """
-        trained = settings = ()
-        if mode == "train":
-            trained, settings = tuple(model.trainable_variables), model.optimizer.settings()
-        rest = (tuple(weighted), model.store, trained, settings, model.flags())
+        rest: tuple[Any, ...] = (tuple(weighted), model.store)
+        if mode == "train":  # what is frozen runs alike without training
+            rest += tuple(model.trainable_variables), model.optimizer.settings(), model.flags()
         key = (mode, capacity, *rest)
         with self._lock:
             if at_least and key not in self._kept:

@@ -6,6 +6,7 @@ evaluation and prediction are in `training.py`, whose methods both classes inher
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from fastnn import (
 from fastnn.layers.base import Call, Layer, Shape
 from fastnn.layers.core import Input, InputLayer
 from fastnn.ops.contract import tracing
-from fastnn.ops.tensor import Tensor, map_tensors, tensors_in
+from fastnn.ops.tensor import Tensor, Variable, map_tensors, tensors_in
 from fastnn.saving import load_model, model_from_json
 from fastnn.store import Store, place
 from fastnn.training import Trainable
@@ -94,7 +95,9 @@ class Model(Trainable, Layer):
     def _place(self) -> None:
         for layer in self.sublayers():
             _name_weights(layer, layer.name)
-        place(self.variables, self.dtype)
+        variables = self.variables
+        place(variables, self.dtype)
+        self._first_weight = variables[0] if variables else None
 
     @property
     def _is_own(self) -> bool:
@@ -149,13 +152,13 @@ class Model(Trainable, Layer):
     @property
     def store(self) -> Any:
         """The MODEL block that holds the weights (an empty one for a model without weights)."""
-        variables = self.variables
-        if variables:
-            return variables[0].store
+        if self._first_weight is not None:  # a walk over all layers would cost more than predict
+            return self._first_weight.store
         if self._no_weights is None:
             self._no_weights = Store([], self.dtype)
         return self._no_weights
 
+    _first_weight: Variable | None = None
     _no_weights: Store | None = None
 
     @property
@@ -302,7 +305,8 @@ class Model(Trainable, Layer):
 
         Of a class of your own: the constructor's arguments, kept as attributes of the same names.
         """
-        if self._is_own or not self.calls:
+        takes_graph = "inputs" in inspect.signature(type(self).__init__).parameters
+        if self._is_own or not self.inputs or not takes_graph:
             return super().get_config()
         entries = [t.call for t in self.inputs]
         foreign = [t for t in self.inputs if not isinstance(t.call.layer, InputLayer)]

@@ -415,3 +415,26 @@ def test_an_existing_file_is_overwritten_only_if_that_is_wanted(tmp_path):
 def test_the_version_stands_in_one_place():
     text = (pathlib.Path(fastnn.__file__).parent.parent / "pyproject.toml").read_text()
     assert f'version = "{fastnn.__version__}"' in text
+
+
+class Narrow(Model):
+    """A graph that its own constructor makes, which takes no inputs and outputs."""
+
+    def __init__(self, units, **kwargs):
+        x = Input((4,))
+        super().__init__(x, Dense(units, "tanh")(x), **kwargs)
+        self.units = units
+
+
+def test_a_graph_that_an_own_class_makes(tmp_path):
+    model = Narrow(3, name="narrow")
+    model.save(tmp_path / "m.fastnn")
+    again = load_model(tmp_path / "m.fastnn", custom_objects={"Narrow": Narrow})
+    assert (type(again), again.units, again.name) == (Narrow, 3, "narrow")
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+
+
+def test_a_graph_without_layers(tmp_path):
+    x = Input((4,))
+    Model(x, x).save(tmp_path / "m.fastnn")
+    np.testing.assert_array_equal(load_model(tmp_path / "m.fastnn").predict(X), np.float32(X))

@@ -8,6 +8,7 @@ arrays it is traced by itself and run at once (`fastnn.eager`).
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import math
 import threading
@@ -148,7 +149,7 @@ class Layer(Configurable):
         if input_shape is not None:
             self.batch_shape = (None, *row_shape(input_shape, type(self).__name__))
         self._variables: list[Variable] = []
-        self._takes_training = "training" in inspect.signature(self.call).parameters
+        self._takes_training = "training" in _call_arguments(type(self))
 
     # --- to be written by a subclass ---
 
@@ -249,13 +250,15 @@ class Layer(Configurable):
 
     def sublayers(self) -> list[Layer]:
         """Layers that this one holds as attributes, or in lists and dictionaries of them."""
-        found: list[Layer] = []
+        found: dict[Layer, None] = {}
         for value in vars(self).values():
-            # This runs for each predict: what holds nothing is passed over quickly.
-            for item in leaves(value) if isinstance(value, (list, tuple, dict)) else (value,):
-                if isinstance(item, Layer) and item is not self and item not in found:
-                    found.append(item)
-        return found
+            # This runs for each fit: what can hold no layer is passed over quickly.
+            if not isinstance(value, _HOLDERS):
+                continue
+            for item in (value,) if isinstance(value, Layer) else leaves(value):
+                if isinstance(item, Layer) and item is not self:
+                    found[item] = None
+        return list(found)
 
     def flags(self) -> tuple[bool, ...]:
         """Whether it is trainable, and the layers inside: plans depend on it."""
@@ -498,3 +501,11 @@ def row_shape(shape: Any, owner: str) -> tuple[int, ...]:
                 f"{owner}: the shape of a row must be made of integers of 1 or more, got {shape!r}"
             )
     return tuple(int(n) for n in entries)
+
+
+@functools.cache
+def _call_arguments(cls: type[Layer]) -> tuple[str, ...]:
+    return tuple(inspect.signature(cls.call).parameters)
+
+
+_HOLDERS = (Layer, list, tuple, dict)  # attributes that are, or hold, layers inside
