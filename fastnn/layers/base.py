@@ -149,7 +149,7 @@ class Layer(Configurable):
         if input_shape is not None:
             self.batch_shape = (None, *row_shape(input_shape, type(self).__name__))
         self._variables: list[Variable] = []
-        self._takes_training = "training" in _call_arguments(type(self))
+        self._takes_training = "training" in _arguments_of(type(self).call)
 
     # --- to be written by a subclass ---
 
@@ -504,8 +504,8 @@ def row_shape(shape: Any, owner: str) -> tuple[int, ...]:
 
 
 @functools.cache
-def _call_arguments(cls: type[Layer]) -> tuple[str, ...]:
-    return tuple(inspect.signature(cls.call).parameters)
+def _arguments_of(function: Any) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)
 
 
 _HOLDERS = (Layer, list, tuple, dict)  # attributes that are, or hold, layers inside
