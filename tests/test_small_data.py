@@ -1,4 +1,4 @@
-"""Hardly any data, and data at its extremes: a right result or a clear error, never a silent NaN."""
+"""Hardly any data, and data at its extremes: a right result or a clear error, not a silent NaN."""
 
 import math
 
