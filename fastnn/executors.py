@@ -109,8 +109,9 @@ class Executors:
     ) -> tuple[Executor, list[Sum]]:
         store = model.store
         traced = heads.for_data(weighted) if heads is not None and mode != "predict" else []
+        variables = model.variables if mode == "train" else []
         if mode == "train":
-            model.optimizer.check(model.variables)
+            model.optimizer.check(variables)
         program, sums = trace(model, mode, traced, model.optimizer)
         slots = self._slots if mode == "train" else None
         plan = build(program, store.layout, capacity, slots)
@@ -118,7 +119,7 @@ class Executors:
         if room < capacity:
             program, sums = trace(model, mode, traced, model.optimizer)
             plan = build(program, store.layout, room, slots)
-        training = self._block(plan, store, model.variables) if mode == "train" else None
+        training = self._block(plan, store, variables) if mode == "train" else None
         return backends.get(self.backend)(plan, store.block, training), sums
 
     # --- the TRAINING block ---

@@ -8,6 +8,7 @@ activations and their gradients, which share memory as soon as they are no longe
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,11 @@ def zeros(nbytes: int) -> np.ndarray:
     raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + nbytes]
+
+
+@functools.cache
+def _itemsize(dtype: str) -> int:
+    return np.dtype(dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Planner:
         self._places: dict[Tensor, tuple[str, int]] = {}
         self._roots: dict[Tensor, Tensor] = {}  # a view -> what it looks at
         self._values: dict[Tensor, int] = {}  # numbers for Buffer.value
+        self._buffers: dict[Tensor, Buffer] = {}  # those made so far: steps share them
         self._moved: set[Tensor] = set()  # inputs whose memory an output took over
 
     def nbytes(self, tensor: Tensor) -> int:
@@ -80,14 +87,20 @@ class Planner:
 
     def itemsize(self, tensor: Tensor) -> int:
         """Bytes of one element."""
-        return np.dtype(self.dtype(tensor)).itemsize
+        return _itemsize(self.dtype(tensor))
 
     def dtype(self, tensor: Tensor) -> str:
         """The NumPy dtype of a tensor in this plan."""
         return self.layout.dtype if tensor.dtype == "real" else tensor.dtype
 
     def buffer(self, tensor: Tensor) -> Buffer:
-        """The planned place of a tensor."""
+        """The planned place of a tensor, once all places are known."""
+        found = self._buffers.get(tensor)
+        if found is None:
+            found = self._buffers[tensor] = self._buffer(tensor)
+        return found
+
+    def _buffer(self, tensor: Tensor) -> Buffer:
         block, offset = self._place(tensor)
         name = tensor.path if isinstance(tensor, Variable) else tensor.name or tensor.storage
         value = self._values.setdefault(self._root(tensor), len(self._values))

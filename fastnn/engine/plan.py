@@ -239,7 +239,7 @@ def _problems(plan: Plan) -> Iterator[str]:
         named.append(plan.workspace)
     for step in plan.steps:
         named += [b for b in (*step.outputs, *step.inputs) if b is not None]
-    for buffer in named:
+    for buffer in {id(b): b for b in named}.values():  # steps share them
         yield from _misplaced(buffer, plan)
     for number, step in enumerate(plan.steps):
         yield from (f"step {number} ({step.name}): {p}" for p in _conflicts(step, plan.workspace))

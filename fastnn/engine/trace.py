@@ -106,6 +106,7 @@ def trace(
         program.outputs = outputs
         return program, []
     section = program.sections[0]
+    trainable = list(model.trainable_variables)
     sums: list[Sum] = []
     with graph:
         for head, y_pred in zip(heads, outputs, strict=True):
@@ -115,14 +116,14 @@ def trace(
         for penalty in graph.penalties or ():
             sums.append(Sum("penalty", penalty))
             section.losses.append((penalty, None))
-        for variable in model.trainable_variables:
+        for variable in trainable:
             if variable.regularizer is not None:
                 penalty = variable.regularizer.penalty(variable, inputs[0])
                 penalty.name = f"{variable.path} penalty"
                 sums.append(Sum("penalty", penalty))
                 section.losses.append((penalty, None))
     if mode == "train":
-        section.trainable = list(model.trainable_variables)
+        section.trainable = trainable
         section.optimizer = optimizer
         section.every = optimizer.gradient_accumulation_steps
     else:

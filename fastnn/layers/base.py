@@ -253,7 +253,7 @@ class Layer(Configurable):
         found: dict[Layer, None] = {}
         for value in vars(self).values():
             # This runs for each fit: what can hold no layer is passed over quickly.
-            if not isinstance(value, _HOLDERS):
+            if not isinstance(value, _HOLDERS) or value is self._variables:
                 continue
             for item in (value,) if isinstance(value, Layer) else leaves(value):
                 if isinstance(item, Layer) and item is not self:
