@@ -466,7 +466,8 @@ class Trainable:
         batch_size: int,
         hooks: list[Callback],
     ) -> dict[str, Any]:
-        executor, sums = self._executor("evaluate", min(batch_size, len(feeds[0])), weighted)
+        rows = min(batch_size, len(feeds[0]))
+        executor, sums = self._executor("evaluate", rows, weighted, at_least=True)
         return forward.evaluate_arrays(heads, executor, sums, feeds, batch_size, hooks)
 
     def evaluate(
@@ -575,7 +576,7 @@ class Trainable:
             return forward.predict_stream(stream, steps, prepare, hooks)
         feeds = [a[: _limit(steps, size)] for a in self._input_feeds(x)]
         rows = len(feeds[0])
-        executor, _ = self._executor("predict", min(size, rows), ())
+        executor, _ = self._executor("predict", min(size, rows), (), at_least=True)
         self._introduce(hooks, {"steps": -(-rows // size)})
         return forward.predict_arrays(executor, feeds, size, hooks)
 
