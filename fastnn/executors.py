@@ -87,8 +87,10 @@ class Executors:
         would need too much memory it has less room, and batches come in chunks.
         """
         rest: tuple[Any, ...] = (tuple(weighted), model.store)
-        if mode == "train":  # what is frozen runs alike without training
-            rest += tuple(model.trainable_variables), model.optimizer.settings(), model.flags()
+        if mode != "predict":  # what is frozen has no penalty, but predicts alike
+            rest += (model.flags(),)
+        if mode == "train":
+            rest += tuple(model.trainable_variables), model.optimizer.settings()
         key = (mode, capacity, *rest)
         with self._lock:
             if at_least and key not in self._kept:
