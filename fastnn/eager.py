@@ -79,7 +79,7 @@ def call_on_arrays(layer: Any, args: Any, kwargs: Any, training: bool) -> Any:
     rows = len(feeds[0])
     with _lock:
         kept = vars(layer).setdefault("_on_arrays", {})
-        key = (*key, training, layer.flags())
+        key = (*key, training, base.flags(layer.walk()))
         traced = kept.pop(key, None) or _Traced(layer, inputs, forward)
         kept[key] = traced  # the most recent one is last
         for old in list(kept)[:-SHAPES_KEPT]:

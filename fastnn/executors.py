@@ -19,6 +19,7 @@ from fastnn.engine.memory import aligned, zeros
 from fastnn.engine.plan import CONTROL, Plan
 from fastnn.engine.trace import Sum, trace
 from fastnn.heads import Heads, Kind
+from fastnn.layers.base import Layer, flags
 from fastnn.ops.tensor import Variable
 
 # Slot name -> path of a variable -> that variable's part of the slot.
@@ -57,6 +58,8 @@ class Executors:
         self.seed = config.next_seed()
         self._kept: dict[Any, tuple[Executor, list[Sum]]] = {}
         self._lock = threading.RLock()  # several threads may predict
+        self._layers: list[Layer] = []  # all layers of the model with the store `_walked`
+        self._walked: Any = None
         self._state: State | None = None
         self._slots: dict[str, float | None] = {}  # those of all plans so far
         # What `restore` was given for slots that no plan has had yet, and for the control records.
@@ -71,6 +74,7 @@ class Executors:
     def forget_plans(self) -> None:
         """Make all plans anew when they are needed; training goes on where it was."""
         self._kept.clear()
+        self._walked = None
 
     def get(
         self,
@@ -86,11 +90,14 @@ class Executors:
         `at_least`: more room will do, so that batches of many lengths share a plan. Where a plan
         would need too much memory it has less room, and batches come in chunks.
         """
-        rest: tuple[Any, ...] = (tuple(weighted), model.store)
+        store = model.store
+        rest: tuple[Any, ...] = (tuple(weighted), store)
         if mode != "predict":  # what is frozen has no penalty, but predicts alike
-            rest += (model.flags(),)
+            if self._walked is not store:
+                self._walked, self._layers = store, model.walk()
+            rest += (flags(self._layers),)
         if mode == "train":
-            rest += tuple(model.trainable_variables), model.optimizer.settings()
+            rest += (model.optimizer.settings(),)
         key = (mode, capacity, *rest)
         with self._lock:
             if at_least and key not in self._kept:

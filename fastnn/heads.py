@@ -111,9 +111,13 @@ class Heads:
         """The targets of one output, as its loss reads them; checked. `shape` is the output's."""
         head = self.heads[i]
         if head.target == "auto":
-            head.loss = head.loss.choose(array.shape, shape)
-            head.metrics = [_resolve(m, head.loss, shape) for m in head.metrics]
-            head.weighted_metrics = [_resolve(m, head.loss, shape) for m in head.weighted_metrics]
+            loss = head.loss.choose(array.shape, shape)
+            head = self.heads[i] = dataclasses.replace(
+                head,
+                loss=loss,
+                metrics=[_resolve(m, loss, shape) for m in head.metrics],
+                weighted_metrics=[_resolve(m, loss, shape) for m in head.weighted_metrics],
+            )
         reader = head.reader
         if head.target == "labels":
             return data.labels(array, shape, what, reader.name, reader.ignore_class)

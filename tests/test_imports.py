@@ -21,8 +21,8 @@ ROOT = pathlib.Path(fastnn.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 DEFINITIONS = (
-    "activations", "constraints", "initializers", "layers", "lbfgs", "losses", "metrics",
-    "optimizers", "regularizers", "schedules",
+    "activations", "constraints", "initializers", "layers", "losses", "metrics", "optimizers",
+    "regularizers",
 )  # fmt: skip
 ANYWHERE = ("config", "utils", "preparing")  # small things that everything but the ops may use
 # The only modules that know an executor: those that run a model, the one that keeps its plans, and

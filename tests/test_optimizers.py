@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from api_tools import CLOSE, ROWS, X, Y, adam, assert_same, mlp, train, twins
 
-from fastnn import Sequential, backends, config, constraints, lbfgs, ops, optimizers, utils
+from fastnn import Sequential, backends, config, constraints, ops, optimizers, utils
 from fastnn.layers import Dense, Dropout, Layer
-from fastnn.optimizers import schedules
+from fastnn.optimizers import lbfgs, schedules
 
 BACKENDS = backends.available()
 on_each = pytest.mark.parametrize("backend", BACKENDS)

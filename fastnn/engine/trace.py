@@ -23,6 +23,9 @@ class Head:
     `weighted` is the rank of the sample weights that the data has for it, 0 for none; `metrics` are
     reported without them, `weighted_metrics` with them, as in Keras. `y_true` is the shape of the
     targets where they have one of their own. Without a loss, only the metrics see them.
+
+    `reader`, the loss or else the first metric, decides how y_true is read (None: nobody), and
+    `target` says how: "like" the output, as "labels", in "any" shape; "" for not at all.
     """
 
     name: str
@@ -32,17 +35,13 @@ class Head:
     weighted_metrics: list[Any] = field(default_factory=list)
     weighted: int = 0
     y_true: Shape | None = None
+    reader: Any = field(init=False)
+    target: str = field(init=False)
 
-    @property
-    def reader(self) -> Any:
-        """The loss, or else the first metric: what decides how y_true is read. None: nobody."""
+    def __post_init__(self) -> None:
         readers = (self.loss, *self.metrics, *self.weighted_metrics)
-        return next((r for r in readers if r is not None), None)
-
-    @property
-    def target(self) -> str:
-        """How y_true is read: "like" the output, as "labels", in "any" shape; "" for not at all."""
-        return "" if self.reader is None else self.reader.target
+        self.reader = next((r for r in readers if r is not None), None)
+        self.target = "" if self.reader is None else self.reader.target
 
 
 @dataclass

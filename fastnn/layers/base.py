@@ -12,7 +12,7 @@ import functools
 import inspect
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -252,17 +252,14 @@ class Layer(Configurable):
         """Layers that this one holds as attributes, or in lists and dictionaries of them."""
         found: dict[Layer, None] = {}
         for value in vars(self).values():
-            # This runs for each fit: what can hold no layer is passed over quickly.
-            if not isinstance(value, _HOLDERS) or value is self._variables:
-                continue
-            for item in (value,) if isinstance(value, Layer) else leaves(value):
+            for item in leaves(value):
                 if isinstance(item, Layer) and item is not self:
                     found[item] = None
         return list(found)
 
-    def flags(self) -> tuple[bool, ...]:
-        """Whether it is trainable, and the layers inside: plans depend on it."""
-        return (self.trainable, *(flag for layer in self.sublayers() for flag in layer.flags()))
+    def walk(self) -> list[Layer]:
+        """Itself and all layers inside, at any depth."""
+        return [self, *(inside for layer in self.sublayers() for inside in layer.walk())]
 
     @property
     def trainable(self) -> bool:
@@ -471,6 +468,16 @@ class Layer(Configurable):
         return f"<{type(self).__name__} name={self.name}>"
 
 
+def flags(layers: Sequence[Layer]) -> tuple[bool, ...]:
+    """What of these layers and their weights is trainable: plans depend on it."""
+    found: list[bool] = []
+    for layer in layers:
+        found.append(layer._trainable)
+        for variable in layer._variables:
+            found.append(variable.trainable)
+    return tuple(found)
+
+
 def _weight(what: str, variable: Variable, value: Any) -> np.ndarray:
     """A new value for a variable, checked and of its type."""
     try:
@@ -506,6 +513,3 @@ def row_shape(shape: Any, owner: str) -> tuple[int, ...]:
 @functools.cache
 def _arguments_of(function: Any) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
-
-
-_HOLDERS = (Layer, list, tuple, dict)  # attributes that are, or hold, layers inside
