@@ -115,7 +115,7 @@ def test_engine_imports_ops_and_definitions():
 
 
 def test_backends_import_ops_and_the_plan():
-    allowed = ("backends", "ops", "engine.plan", "engine.memory")
+    allowed = ("backends", "ops", "engine.plan", "engine.memory", "config")
     assert outside(in_part("backends"), *allowed) == []
 
 

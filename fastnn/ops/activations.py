@@ -284,6 +284,7 @@ class ActivationOp(Op):
     """y = f(x), elementwise."""
 
     name = "activation"
+    parts = "rows"
     may_alias = {0: (0,)}
 
     def define(self, x: Any, *, activation: str, parameters: Sequence[float] = ()) -> Any:
@@ -306,6 +307,7 @@ class ActivationBackward(Op):
     """dx = dy f'(saved), elementwise."""
 
     name = "activation_backward"
+    parts = "rows"
     inputs = ("dy", "saved")
     outputs = ("dx",)
     may_alias = {0: (0,)}
@@ -325,6 +327,7 @@ class ActivationBackward(Op):
 class RowActivation(Op):
     """An activation that looks at the whole last axis."""
 
+    parts = "rows"
     may_alias = {0: (0,)}
 
     def infer(self, x: Tensor) -> list[Spec]:
@@ -342,6 +345,7 @@ class RowActivation(Op):
 class RowActivationBackward(Op):
     """Its gradient, from the gradient of its output and the output."""
 
+    parts = "rows"
     inputs = ("dy", "y")
     outputs = ("dx",)
     may_alias = {0: (0,)}

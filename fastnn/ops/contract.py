@@ -45,6 +45,12 @@ class Op:
         `{output: storage}` where that is not "activation": an accumulator, a control number.
     control : bool
         Its kernel reads the control record of its group (counters, rate, seed).
+    parts : {"rows", "elements", "columns", ""}
+        How a step can be cut into parts that run at the same time, with the same results. By rows:
+        a row of the outputs depends on that row of the inputs, and on inputs without rows. By
+        elements: all operands are as long as the first size says, and go element by element. By
+        columns of the first input, which are rows of the first output; other outputs are computed
+        by the first part. Not at all: "".
     whole_batch : bool
         It must see all rows of a batch: an executor never cuts the batch into chunks.
     effect : bool
@@ -62,6 +68,7 @@ class Op:
     view = False
     storages: dict[int, str] = {}
     control = False
+    parts = ""
     whole_batch = False
     effect = False
 

@@ -48,6 +48,7 @@ class Linear(Op):
     """y = f(x @ w + b)."""
 
     name = "linear"
+    parts = "rows"
     inputs = ("x", "w", "b?")
 
     def infer(self, x: Tensor, w: Tensor, b: Tensor | None, **attrs: Any) -> list[Spec]:
@@ -101,6 +102,7 @@ class LinearDx(Op):
     """dx = (dy @ w.T) f'(saved): the activation below can be part of it (see engine.fuse)."""
 
     name = "linear_dx"
+    parts = "rows"
     inputs = ("dy", "w", "saved?")
     outputs = ("dx",)
 
@@ -128,6 +130,7 @@ class LinearDw(Op):
     """dw = x.T @ dy and db = the sums of dy over the rows."""
 
     name = "linear_dw"
+    parts = "columns"
     inputs = ("x", "dy")
     outputs = ("dw", "db")
 
@@ -140,9 +143,11 @@ class LinearDw(Op):
         return x.T @ dy, dy.sum(axis=0)
 
     def sizes(self, node: Node) -> tuple[Size | str, ...]:
+        """rows, k, n, and the numbers from row to row of x."""
         x, dw = node.inputs[0], node.outputs[0]
         assert x is not None
-        return _product_sizes(x, dw, "")[:3]
+        rows, k, n, _ = _product_sizes(x, dw, "")
+        return rows, k, n, k
 
     workspace = Linear.workspace
 

@@ -26,6 +26,7 @@ class Update(Op):
     outputs: tuple[str, ...] = ("w",)
     same = {0: 0}
     control = True
+    parts = "elements"
     effect = True
     hyper: tuple[str, ...] = ()  # the attributes that are handed to the kernel as constants
 

@@ -43,6 +43,7 @@ class Accumulate(InPlace):
     """total += factor g: gradient accumulation over k steps, factor 1 / k."""
 
     name = "accumulate"
+    parts = "elements"
     inputs = ("total", "g")
     outputs = ("total",)
     hyper = ("factor",)
@@ -127,6 +128,7 @@ class Average(InPlace):
     """
 
     name = "average"
+    parts = "elements"
     inputs = ("w", "a")
     outputs = ("w", "a")
     same = {0: 0, 1: 1}

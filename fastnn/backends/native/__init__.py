@@ -6,22 +6,32 @@ several builds side by side with `executor_for`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 import fastnn.backends.native.executor as _executor
+from fastnn import config
 from fastnn.backends.base import Executor, Job
+from fastnn.engine.memory import zeros
 from fastnn.engine.plan import Buffer, Plan, Step
 from fastnn.ops.contract import Op
-from fastnn.ops.tensor import Rows
+from fastnn.ops.tensor import Rows, at_rows
 
 ISAS = ("v4", "v3", "base")  # best first; setup.py builds them
 TARGETS = ("float32", "float64", "int32")  # of the gather, by number
+
+# What a step costs one core, roughly: it decides which steps are cut into parts. Starting a helper
+# thread and waiting for its end takes about 0.1 ms.
+NS_PER_FLOP, NS_PER_BYTE = 0.01, 0.05
+GRAINS = {"rows": 16, "columns": 16, "elements": 1024}  # of parts: whole vectors and cache lines
+HELPERS_PAY = 500_000  # nanoseconds that they save in one call
 
 # Which list of function names a kernel's string sizes are looked up in.
 KINDS = {
@@ -74,37 +84,42 @@ class NativeExecutor(Executor):
     def __init__(self, plan: Plan, model: np.ndarray, training: np.ndarray | None = None) -> None:
         super().__init__(plan, model, training)
         self._bases = {name: block.ctypes.data for name, block in self.blocks.items()}
+        self._lower(config.num_threads())
+
+    def _lower(self, threads: int) -> None:
+        """Make the program of the plan, for so many threads."""
+        plan = self.plan
+        self._threads = threads
+        room = plan.workspace.nbytes if plan.workspace is not None else 0
+        self._spare = zeros((threads - 1) * room)
         steps: list[Any] = []
         groups = []
         for number, group in enumerate(plan.groups):
             control = self.control.ctypes.data + number * self.control.itemsize
             first = len(steps)
-            steps += [self._lower(step, control) for step in group.steps]
+            steps += [self._lowered(step, control) for step in group.steps]
             batch = len(steps)
-            steps += [self._lower(step, control) for step in group.batch_steps]
+            steps += [self._lowered(step, control) for step in group.batch_steps]
             updates = len(steps)
-            steps += [self._lower(step, control) for step in group.updates]
+            steps += [self._lowered(step, control) for step in group.updates]
             groups.append((first, batch, updates, len(steps), group.every, control))
         self._program = _executor.Program(
             steps,
             groups,
-            [(self._address(b), TARGETS.index(b.dtype)) for b in plan.feeds],
-            [self._row(b) for b in plan.outputs],
+            [(self._address(b), TARGETS.index(b.dtype), _row_bytes(b)) for b in plan.feeds],
+            [(self._address(b), _row_bytes(b)) for b in plan.outputs],
             (self._bases["scratch"], plan.accumulator_count),
             self._table["permutation", plan.dtype],
             self._table["gather", plan.dtype],
             plan.capacity,
+            threads,
+            (self._spare.ctypes.data, room),
         )
 
     def _address(self, buffer: Buffer | None) -> int:
         return 0 if buffer is None else self._bases[buffer.block] + buffer.offset
 
-    def _row(self, buffer: Buffer) -> tuple[int, int]:
-        """Address and bytes per row of an output."""
-        width = int(np.prod(buffer.shape[1:], dtype=int))
-        return self._address(buffer), width * np.dtype(buffer.dtype).itemsize
-
-    def _lower(self, step: Step, control: int) -> tuple[Any, ...]:
+    def _lowered(self, step: Step, control: int) -> tuple[Any, ...]:
         pointers = [self._address(b) for b in (*step.outputs, *step.inputs)]
         if step.op.control:
             pointers.append(control)
@@ -120,7 +135,32 @@ class NativeExecutor(Executor):
         moved = all(b is not None and b.dtype == "int32" for b in ends)
         dtype = "float32" if moved else self.plan.dtype
         run = self._table[step.op.kernel, dtype]
-        return run, pointers, sizes, step.constants, gradients, step.once
+        cuts = self._cuts(step, sizes, len(pointers))
+        return run, pointers, sizes, step.constants, gradients, step.once, cuts
+
+    def _cuts(self, step: Step, sizes: Sequence[Any], pointers: int) -> tuple[Any, ...] | None:
+        """How a step is cut into parts: what `Program` wants to know, or None for not at all."""
+        kind, capacity = step.op.parts, self.plan.capacity
+        operands = (*step.outputs, *step.inputs)
+        counted = length = alone = 0
+        if kind == "rows" and any(isinstance(size, tuple) for size in sizes):
+            strides = [0 if b is None else _row_bytes(b) for b in operands]
+            counted = -1
+        elif kind == "elements" and isinstance(sizes[0], int):
+            strides = [0 if b is None else np.dtype(b.dtype).itemsize for b in operands]
+            length = sizes[0]
+        elif kind == "columns" and sizes[2] > 1:
+            itemsize = np.dtype(self.plan.dtype).itemsize
+            strides = [sizes[2] * itemsize, 0, itemsize, 0]
+            counted, length, alone = 1, sizes[1], 0b10
+        else:
+            return None
+        moved = sum(b.nbytes for b in operands if b is not None)
+        cost = at_rows(step.flops, capacity) * NS_PER_FLOP + moved * NS_PER_BYTE
+        workspace = pointers - 1 if step.workspace else -1
+        return (
+            strides, length, counted, GRAINS[kind], alone, workspace, cost / (length or capacity),
+        )  # fmt: skip
 
     def _number(self, step: Step, size: int | str) -> int:
         if isinstance(size, int):
@@ -153,12 +193,13 @@ class NativeExecutor(Executor):
 
     def train(self, job: Job) -> None:
         self.check(job.feeds, job.rows, min(job.batch_size, job.rows))
-        with self.lock:
+        passes = min(job.epochs - job.epoch, job.max_epochs)
+        with self.lock, self._helpers(job.rows, job.batch_size, passes, job.max_batches):
             self._program.train(job)
 
     def evaluate(self, feeds: Sequence[np.ndarray], rows: int) -> np.ndarray:
         self.check(feeds, rows)
-        with self.lock:
+        with self.lock, self._helpers(rows, self.plan.capacity):
             self._program.forward(feeds, rows, [])
             return self.accumulators.copy()
 
@@ -166,8 +207,39 @@ class NativeExecutor(Executor):
         self, feeds: Sequence[np.ndarray], rows: int, outputs: Sequence[np.ndarray]
     ) -> None:
         self.check(feeds, rows)
-        with self.lock:
+        with self.lock, self._helpers(rows, self.plan.capacity):
             self._program.forward(feeds, rows, outputs)
+
+    @contextlib.contextmanager
+    def _helpers(self, *work: int) -> Iterator[None]:
+        """Inside, other threads run parts of the program's steps, if that pays for this work."""
+        wanted = config.num_threads()
+        if wanted != self._threads:
+            self._lower(wanted)
+        program, helpers = self._program, []
+        if not program.helpers_pay(HELPERS_PAY, *work):
+            yield
+            return
+        program.call_helpers()
+        try:
+            # A system that starts no more threads is no error: the work gets done without them.
+            with contextlib.suppress(RuntimeError):
+                for _ in range(wanted - 1):
+                    helpers.append(threading.Thread(target=program.help, daemon=True))
+                    helpers[-1].start()
+            yield
+        finally:
+            program.dismiss_helpers()
+            for helper in helpers:
+                if helper.ident is not None:
+                    helper.join()
+
+
+def _row_bytes(buffer: Buffer) -> int:
+    """From a row to the next; 0 if it has none."""
+    if not buffer.shape or buffer.shape[0] is not None:
+        return 0
+    return int(np.prod(buffer.shape[1:], dtype=int)) * np.dtype(buffer.dtype).itemsize
 
 
 def executor_for(isa: str) -> type[NativeExecutor]:

@@ -2,7 +2,8 @@
 
 Built once, for every processor; only the kernels are built per ISA. `Program` is what `native`
 makes of a plan: addresses and sizes are resolved when it is made, so running a step is one call
-through a pointer. Whole epochs run here without Python, the GIL or an allocation.
+through a pointer. Whole epochs run here without Python, the GIL or an allocation. Steps that are
+worth it are cut into parts, which helper threads share (team.h); no result depends on the cuts.
 """
 import sys
 
@@ -34,10 +35,28 @@ cdef extern from "processor.h":
     int runs_v3()
     int runs_v4()
 
+cdef extern from "team.h" nogil:
+    ctypedef struct team "struct team":
+        void *work
+    const int FASTNN_TEAMS
+    void team_begin(team *t, void *work, int64_t parts)
+    int64_t team_claim(team *t)
+    void team_finish(team *t)
+    void team_wait(team *t, int64_t parts)
+    void team_rest(int64_t *spins)
+    void team_dismiss(team *t, int64_t dismissed)
+    bint team_is_dismissed(team *t)
+
 cdef enum:
     POINTERS = 24           # of a step at most
     SIZES = 40
     CONSTANTS = 32
+    PART = 2500             # nanoseconds of work that are worth a part of their own
+
+cdef struct share:          # one part of a step
+    void *p[POINTERS]
+    int64_t n[SIZES]
+    int64_t first           # the first of its units
 
 cdef struct step:
     kernel run
@@ -50,16 +69,19 @@ cdef struct step:
     int last                # where n holds the bit mask of the outputs that are added to
     int64_t gradients       # bit mask of those that are added to from the second chunk on
     bint once               # left out from the second chunk on
+    # How it is cut into parts, if `shares` is not NULL: units are rows, or `length` others.
+    share *shares
+    int64_t parts, length, grain
+    int64_t stride[POINTERS]    # bytes of a unit
+    int counted                 # which size is the number of units, if they are not rows
+    int64_t alone               # bit mask of the pointers that only the first part is given
+    int workspace               # which pointer is the workspace, or -1
+    double cost                 # nanoseconds of a unit
 
 cdef struct group:          # steps: first .. batch for each chunk, batch .. updates once a batch,
     int64_t first, batch, updates, last     # updates .. last every so many batches
     int64_t every
     control *state
-
-cdef struct feed:           # what the gather is given: from the caller's array into scratch
-    char *target
-    const char *source
-    int64_t n[16]
 
 cdef struct output:
     const char *source
@@ -67,6 +89,7 @@ cdef struct output:
     int64_t bytes
 
 
+cdef double GATHER_NS = 0.1     # of a byte
 cdef bint BIG_ENDIAN = sys.byteorder == "big"
 
 
@@ -84,31 +107,46 @@ cdef class Program:
 
     Parameters
     ----------
-    steps : list of (address, pointers, sizes, constants, gradients, once)
+    steps : list of (address, pointers, sizes, constants, gradients, once, cuts)
         `sizes` holds ints, or (each,) for a size that is `each` times the rows; `gradients` is
-        the bit mask of the outputs that add up over the chunks of a batch.
+        the bit mask of the outputs that add up over the chunks of a batch. `cuts` is None or
+        (strides, length, counted, grain, alone, workspace, cost), the fields of `step`.
     groups : list of (first, batch, updates, last, every, address of the control record)
-    feeds : list of (address, number of the type for the gather)
+    feeds : list of (address, number of the type for the gather, bytes per row)
     outputs : list of (address, bytes per row)
     sums : (address, count) of the accumulators
     shuffle, gather : addresses of the kernels that draw the order of an epoch, and gather rows
     capacity : int
+    threads : int
+        Threads that may share a step, 1 for none.
+    spare : (address, bytes)
+        Workspaces of the parts of a step but the first, one after the other.
     """
     cdef step *steps
     cdef group *groups
-    cdef feed *feeds
+    cdef step *feeds        # the gather of each: from the caller's array into scratch
     cdef output *outputs
     cdef int64_t step_count, group_count, feed_count, output_count, sum_count, capacity, rows
     cdef double *sums
-    cdef kernel shuffle, gather_rows
+    cdef kernel shuffle
+    cdef team team
+    cdef bint helped
+    cdef int64_t threads
+    cdef char *spare
+    cdef int64_t spare_bytes
 
     def __cinit__(self, list steps, list groups, list feeds, list outputs, tuple sums,
-                  size_t shuffle, size_t gather, int64_t capacity):
+                  size_t shuffle, size_t gather, int64_t capacity, int64_t threads=1,
+                  tuple spare=(0, 0)):
         cdef int64_t i
         cdef size_t address
+        self.threads = threads if FASTNN_TEAMS else 1
+        address = spare[0]
+        self.spare = <char *>address
+        self.spare_bytes = spare[1]
         self.steps = <step *>calloc(max(len(steps), 1), sizeof(step))
         self.groups = <group *>calloc(max(len(groups), 1), sizeof(group))
-        self.feeds = <feed *>calloc(max(len(feeds), 1), sizeof(feed))
+        self.feeds = <step *>calloc(max(len(feeds), 1), sizeof(step))
         self.outputs = <output *>calloc(max(len(outputs), 1), sizeof(output))
         if not (self.steps and self.groups and self.feeds and self.outputs):
             raise MemoryError("no memory for the steps of a plan")
@@ -117,14 +155,15 @@ cdef class Program:
         self.feed_count = len(feeds)
         self.output_count = len(outputs)
         for i in range(self.step_count):
-            fill(&self.steps[i], steps[i])
+            fill(&self.steps[i], steps[i], self.threads)
         for i in range(self.group_count):
             first, batch, updates, last, every, address = groups[i]
             self.groups[i] = group(first, batch, updates, last, every, <control *>address)
         for i in range(self.feed_count):
-            address = feeds[i][0]
-            self.feeds[i].target = <char *>address
-            self.feeds[i].n[4] = feeds[i][1]
+            target, kind, width = feeds[i]
+            cuts = [width, 0, 0], 0, 0, 1, 0, -1, GATHER_NS * width
+            described = gather, [target, 0, 0], [0, 0, 0, 0, kind, *[0] * 11], (), 0, False, cuts
+            fill(&self.feeds[i], described, self.threads)
         for i in range(self.output_count):
             address = outputs[i][0]
             self.outputs[i].source = <const char *>address
@@ -133,11 +172,15 @@ cdef class Program:
         self.sums = <double *>address
         self.sum_count = sums[1]
         self.shuffle = <kernel>shuffle
-        self.gather_rows = <kernel>gather
         self.capacity = capacity
         self.rows = -1
 
     def __dealloc__(self):
+        cdef int64_t i
+        for i in range(self.step_count):
+            free(self.steps[i].shares)
+        for i in range(self.feed_count):
+            free(self.feeds[i].shares)
         free(self.steps)
         free(self.groups)
         free(self.feeds)
@@ -255,7 +298,7 @@ cdef class Program:
                 while start < rows:
                     count = min(self.capacity, rows - start)
                     self.set_rows(count)
-                    self.gather(NULL, start, count)
+                    self.gather(NULL, start)
                     for i in range(self.group_count):
                         self.run(self.groups[i].first, self.groups[i].batch)
                     for i in range(self.output_count):
@@ -265,6 +308,89 @@ cdef class Program:
         finally:
             self.close(filled, opened)
             self.close(views, self.feed_count)
+
+    # --- helpers ---
+
+    def helpers_pay(self, double least, int64_t rows, int64_t batch_size, int64_t passes=1,
+                    int64_t max_batches=1 << 62):
+        """Whether helpers save so many nanoseconds, as far as the costs of the steps tell."""
+        cdef int64_t i, batch = min(rows, batch_size, self.capacity)
+        cdef double saved = 0
+        if self.threads == 1:
+            return False
+        self.set_rows(batch)
+        for i in range(self.feed_count):
+            saved += saving_of(&self.feeds[i], batch)
+        for i in range(self.step_count):
+            saved += saving_of(&self.steps[i], batch)
+        return saved * min(passes * (rows // batch), max_batches) >= least
+
+    def call_helpers(self):
+        """Cut steps into parts from now on: threads that call `help` run some of them."""
+        team_dismiss(&self.team, False)
+        self.helped = True
+
+    def help(self):
+        """Run parts of steps until `dismiss_helpers` is called."""
+        cdef int64_t spins = 0, part
+        with nogil:
+            while not team_is_dismissed(&self.team):
+                part = team_claim(&self.team)
+                if part < 0:
+                    team_rest(&spins)
+                else:
+                    spins = 0
+                    self.run_part(<step *>self.team.work, part)
+
+    def dismiss_helpers(self):
+        """`help` returns, in all threads."""
+        self.helped = False
+        team_dismiss(&self.team, True)
+
+    cdef void run_parts(self, step *s) noexcept nogil:
+        """A step, part by part, together with the helpers."""
+        cdef int64_t part
+        for part in range(s.parts):
+            s.shares[part].n[s.last] = s.n[s.last]
+        team_begin(&self.team, s, s.parts)
+        while True:
+            part = team_claim(&self.team)
+            if part < 0:
+                break
+            self.run_part(s, part)
+        team_wait(&self.team, s.parts)
+
+    cdef void run_part(self, step *s, int64_t part) noexcept nogil:
+        s.run(s.shares[part].p, s.shares[part].n, s.c)
+        team_finish(&self.team)
+
+    cdef void cut(self, step *s, int64_t rows) noexcept nogil:
+        """Write down the parts of a step, as many as are worth it."""
+        cdef int64_t units = s.length if s.length else rows
+        cdef int64_t part, i, first, last
+        cdef share *made
+        s.parts = min(self.threads, units // s.grain, <int64_t>(s.cost * units / PART))
+        last = 0
+        for part in range(s.parts if s.parts > 1 else 0):
+            first = last
+            last = units * (part + 1) // s.parts
+            if part < s.parts - 1:
+                last -= last % s.grain
+            made = &s.shares[part]
+            made.first = first
+            for i in range(POINTERS):
+                made.p[i] = s.p[i]
+                if made.p[i] != NULL:
+                    made.p[i] = <char *>made.p[i] + first * s.stride[i]
+                if part > 0 and s.alone >> i & 1:
+                    made.p[i] = NULL
+            if part > 0 and s.workspace >= 0:
+                made.p[s.workspace] = self.spare + (part - 1) * self.spare_bytes
+            memcpy(made.n, s.n, sizeof(s.n))
+            if s.counted >= 0:
+                made.n[s.counted] = last - first
+            for i in range(0 if s.length else s.scaled):
+                made.n[s.which[i]] = s.each[i] * (last - first)
 
     cdef Py_buffer *open_feeds(self, arrays) except NULL:
         """The feeds' sources; at an error those opened so far are closed again."""
@@ -279,6 +405,8 @@ cdef class Program:
             except BaseException:
                 self.close(views, i)
                 raise
+        if self.threads > 1:
+            self.rows = -1      # the parts of the gather are of other arrays now
         return views
 
     cdef void close(self, Py_buffer *views, int64_t count) noexcept:
@@ -331,7 +459,7 @@ cdef class Program:
             g.state.first_row = first_row + done
             self.set_rows(count)
             if number == 0 or count < rows:
-                self.gather(order, start + done, count)
+                self.gather(order, start + done)
             if done == 0:
                 self.run(g.first, g.batch)
             else:
@@ -355,25 +483,36 @@ cdef class Program:
             s = &self.steps[i]
             for k in range(s.scaled):
                 s.n[s.which[k]] = s.each[k] * rows
+            if s.shares != NULL:
+                self.cut(s, rows)
+        for i in range(self.feed_count):
+            self.feeds[i].n[0] = rows
+            if self.feeds[i].shares != NULL:
+                self.cut(&self.feeds[i], rows)
 
-    cdef void gather(self, const int64_t *order, int64_t start, int64_t rows) noexcept nogil:
+    cdef void gather(self, const int64_t *order, int64_t start) noexcept nogil:
         """Rows order[start ...], or start ... without an order, into scratch."""
-        cdef int64_t i
-        cdef void *p[3]
-        cdef feed *f
+        cdef int64_t i, part
+        cdef step *f
         for i in range(self.feed_count):
             f = &self.feeds[i]
-            p[0] = f.target
-            p[1] = <void *>f.source
-            p[2] = <void *>order
-            f.n[0] = rows
+            f.p[2] = <void *>order
             f.n[1] = start
-            self.gather_rows(p, f.n, NULL)
+            for part in range(f.parts if f.parts > 1 else 0):
+                f.shares[part].p[2] = <void *>order
+                f.shares[part].n[1] = start + f.shares[part].first
+            self.run_step(f)
 
     cdef void run(self, int64_t first, int64_t last) noexcept nogil:
         cdef int64_t i
         for i in range(first, last):
-            self.steps[i].run(self.steps[i].p, self.steps[i].n, self.steps[i].c)
+            self.run_step(&self.steps[i])
+
+    cdef inline void run_step(self, step *s) noexcept nogil:
+        if self.helped and s.parts > 1:
+            self.run_parts(s)
+        else:
+            s.run(s.p, s.n, s.c)
 
     cdef void run_again(self, int64_t first, int64_t last) noexcept nogil:
         """As run, for the second and later chunks of a batch: gradients are added to."""
@@ -384,11 +523,17 @@ cdef class Program:
             if not s.once:
                 add = s.n[s.last]
                 s.n[s.last] = add | s.gradients
-                s.run(s.p, s.n, s.c)
+                self.run_step(s)
                 s.n[s.last] = add
 
 
-cdef int describe(feed *f, Py_buffer *view) except -1:
+cdef double saving_of(const step *s, int64_t rows) noexcept:
+    if s.parts < 2:
+        return 0
+    return s.cost * (s.length if s.length else rows) * (1 - 1 / <double>s.parts)
+
+
+cdef int describe(step *f, Py_buffer *view) except -1:
     """Write down an array for the gather."""
     cdef const char *code = view.format
     cdef int axis, kept = 0
@@ -407,7 +552,7 @@ cdef int describe(feed *f, Py_buffer *view) except -1:
         number = 11
     if number < 0 or code[1] or view.ndim < 1:
         raise ValueError(f"an array of format {view.format.decode()!r} cannot be gathered")
-    f.source = <const char *>view.buf
+    f.p[1] = view.buf
     f.n[2] = view.strides[0]
     f.n[3] = 1
     f.n[5] = number
@@ -441,11 +586,11 @@ cdef int describe(feed *f, Py_buffer *view) except -1:
     return 0
 
 
-cdef fill(step *s, tuple described):
-    """Write down one step."""
+cdef fill(step *s, tuple described, int64_t threads):
+    """Write down one step, with room for its parts."""
     cdef size_t address
     cdef int i
-    run, pointers, sizes, constants, gradients, once = described
+    run, pointers, sizes, constants, gradients, once, cuts = described
     if len(pointers) > POINTERS or len(sizes) > SIZES or len(constants) > CONSTANTS:
         raise ValueError(
             f"a step has {len(pointers)} operands, {len(sizes)} sizes and {len(constants)} "
@@ -469,3 +614,10 @@ cdef fill(step *s, tuple described):
             s.n[i] = value
     for i, value in enumerate(constants):
         s.c[i] = value
+    if cuts is not None and threads > 1:
+        strides, s.length, s.counted, s.grain, s.alone, s.workspace, s.cost = cuts
+        for i, value in enumerate(strides):
+            s.stride[i] = value
+        s.shares = <share *>calloc(threads, sizeof(share))
+        if s.shares == NULL:
+            raise MemoryError("no memory for the parts of a step")

@@ -71,17 +71,19 @@ cdef enum:
 
 
 cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
-                  const real *a, bint a_transposed, const real *b, bint b_transposed,
+                  const real *a, int64_t a_line, bint a_transposed, const real *b,
+                  bint b_transposed,
                   const real *bias, const real *saved, bint relu, bint add,
                   real *workspace) noexcept nogil:
     """y (rows, columns) (+)= a (rows, depth) @ b (depth, columns) + bias, then relu or zeros.
 
-    A transposed operand is stored as (depth, rows) or (columns, depth). The zeros are where saved,
-    of y's shape, is <= 0. Returns whether relu or the zeros were applied: not every path does.
+    A transposed operand is stored as (depth, rows) or (columns, depth); from one stored row of a
+    to the next are a_line numbers. The zeros are where saved, of y's shape, is <= 0. Returns
+    whether relu or the zeros were applied: not every path does.
     """
     cdef int64_t whole, fewest, lanes
-    cdef int64_t a_row = 1 if a_transposed else depth
-    cdef int64_t a_step = rows if a_transposed else 1
+    cdef int64_t a_row = 1 if a_transposed else a_line
+    cdef int64_t a_step = a_line if a_transposed else 1
     cdef int64_t b_row, left, j, k
     cdef bint packed
     cdef panel p
@@ -105,9 +107,9 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
     if columns == 1 and not a_transposed and depth >= whole:
         dots(y, b, a, rows, depth, bias[0] if bias != NULL else <real>0, add)
         return False
-    if columns == 1 and a_transposed:       # as one row: the transpose of the whole equation
-        product(y, 1, rows, depth, b, False, a, False, <const real *>NULL, <const real *>NULL,
-                False, add, workspace)
+    if columns == 1 and a_transposed and a_line == rows:    # the transpose of the whole equation
+        product(y, 1, rows, depth, b, depth, False, a, False, <const real *>NULL,
+                <const real *>NULL, False, add, workspace)
         return False
     if columns < lanes:
         narrow_product(y, rows, columns, depth, a, a_row, a_step, b, b_transposed, bias, relu, add,
@@ -282,8 +284,8 @@ cdef void linear(real **p, const int64_t *n, const double *c) noexcept nogil:
 
     while rows > 0:
         count = min(rows, <int64_t>ROWS_AT_ONCE)
-        done = product(y, count, outputs, inputs, x, False, w, False, b, <const real *>NULL, relu,
-                       add, workspace)
+        done = product(y, count, outputs, inputs, x, inputs, False, w, False, b,
+                       <const real *>NULL, relu, add, workspace)
         if activation != ACT_linear and not done:
             if real is float:
                 activation_forward_float[activation](y, y, count * outputs, c)
@@ -310,8 +312,9 @@ cdef void linear_dx(real **p, const int64_t *n, const double *c) noexcept nogil:
 
     while rows > 0:
         count = min(rows, <int64_t>ROWS_AT_ONCE)
-        done = product(dx, count, inputs, outputs, dy, False, w, True, <const real *>NULL,
-                       saved if activation == ACT_relu else NULL, False, add, workspace)
+        done = product(dx, count, inputs, outputs, dy, outputs, False, w, True,
+                       <const real *>NULL, saved if activation == ACT_relu else NULL, False, add,
+                       workspace)
         if activation != ACT_linear and not done:
             if real is float:
                 activation_backward_float[activation](dx, dx, saved, count * inputs, c, 0)
@@ -325,16 +328,19 @@ cdef void linear_dx(real **p, const int64_t *n, const double *c) noexcept nogil:
 
 
 cdef void linear_dw(real **p, const int64_t *n, const double *c) noexcept nogil:
-    """dw (k, n) (+)= x (rows, k)^T @ dy (rows, n), and db (n) (+)= the column sums of dy."""
+    """dw (k, n) (+)= x (rows, k)^T @ dy (rows, n), and db (n) (+)= the column sums of dy.
+
+    From row to row of x are n[3] numbers: it can be some columns of a wider matrix.
+    """
     cdef real *dw = p[0]
     cdef real *db = p[1]
     cdef const real *x = p[2]
     cdef const real *dy = p[3]
     cdef real *workspace = p[4]
-    cdef int64_t rows = n[0], inputs = n[1], outputs = n[2], add = n[3]
+    cdef int64_t rows = n[0], inputs = n[1], outputs = n[2], x_line = n[3], add = n[4]
 
-    product(dw, inputs, outputs, rows, x, True, dy, False, <const real *>NULL, <const real *>NULL,
-            False, add & 1, workspace)
+    product(dw, inputs, outputs, rows, x, x_line, True, dy, False, <const real *>NULL,
+            <const real *>NULL, False, add & 1, workspace)
     if db != NULL:
         if real is float:
             column_sums_float(db, dy, rows, outputs, add & 2)
@@ -344,5 +350,6 @@ cdef void linear_dw(real **p, const int64_t *n, const double *c) noexcept nogil:
 
 cdef void matmul(real **p, const int64_t *n, const double *c) noexcept nogil:
     """y (m, n) (+)= a (m, k) @ b (k, n); a transposed operand is stored as (k, m) or (n, k)."""
-    product(p[0], n[0], n[2], n[1], <const real *>p[1], n[3] != 0, <const real *>p[2], n[4] != 0,
-            <const real *>NULL, <const real *>NULL, False, n[5] & 1, p[3])
+    product(p[0], n[0], n[2], n[1], <const real *>p[1], n[0] if n[3] else n[1], n[3] != 0,
+            <const real *>p[2], n[4] != 0, <const real *>NULL, <const real *>NULL, False,
+            n[5] & 1, p[3])
