@@ -1,84 +1,171 @@
 """`python -m benchmarks`: fastnn against every other library that is installed.
 
-    python -m benchmarks [workload ...] [--repeats 5] [--threads 1] [--json FILE]
+    python -m benchmarks [workload ...]        only these trainings
+    python -m benchmarks --parts products      only these parts
+    python -m benchmarks --threads 1,2 --wheel dist/fastnn.whl --json FILE --check TARGETS
 
-Each library trains each workload in its own process, by turns, after one training that is not
-counted. A library that is much worse (or better) in its final loss did not do the same work: its
-row says WRONG, without a ratio, and the exit status is 1.
+Libraries work by turns, each in its own process, after one run that is not counted. With one
+thread CPU time counts, else the time on the wall. A library that is much worse (or better) in its
+final loss did not do the same work: its row says WRONG, without a ratio, and the exit status is 1,
+as where a target is missed.
 """
 
 import argparse
-import importlib.util
 import json
 import statistics
 import sys
 
-from benchmarks.harness import Worker, machine, measure, span
+from benchmarks.harness import machine, span
+from benchmarks.machine import describe, limits
 from benchmarks.peers import PEERS
+from benchmarks.prediction import PREDICTORS, library_of, measure_predictions
+from benchmarks.products import measure_products
+from benchmarks.startup import measure_size, measure_startup
+from benchmarks.targets import check
+from benchmarks.training import measure_training
 from benchmarks.workloads import WORKLOADS
 
-# Final losses (medians) further apart than this mean different work. All start from the same
-# weights and only the order of the rows differs; single runs of `wide` differ by as much.
-LOSS_FACTOR = 1.3
+PARTS = ("training", "prediction", "startup", "products")
+LIBRARIES = list(dict.fromkeys([*PEERS, *map(library_of, PREDICTORS)]))
+SLOW = [name for name, peer in PEERS.items() if not peer.default]
 
 
-def compare(results):
-    """Add to each peer's result whether its loss fits fastnn's and the ratios of the times."""
-    ours = results["fastnn"]
-    for theirs in (result for peer, result in results.items() if peer != "fastnn"):
-        a, b = statistics.median(ours["losses"]), statistics.median(theirs["losses"])
-        theirs["same_work"] = a <= LOSS_FACTOR * b and b <= LOSS_FACTOR * a  # NaN: no
-        if theirs["same_work"]:
-            theirs["ratios"] = [t / o for t, o in zip(theirs["seconds"], ours["seconds"])]
+def names(known):
+    """An argument that is a list of known names, with commas between them."""
+
+    def parse(text):
+        for name in text.split(","):
+            if name not in known:
+                raise argparse.ArgumentTypeError(
+                    f"unknown name {name!r}; there are {', '.join(known)}"
+                )
+        return text.split(",")
+
+    return parse
 
 
-def rows(workload, results):
-    """The lines of the table for one workload."""
-    for peer, result in results.items():
-        ms = [1e3 * seconds for seconds in result["seconds"]]
-        loss = statistics.median(result["losses"])
-        line = f"{workload:10}{peer:10}{span(ms):>28}{loss:12.3g}"
-        if "ratios" in result:
-            line += f"{span(result['ratios']):>28}"
-        elif not result.get("same_work", True):
-            line += f"{'WRONG':>28}"
-        yield line
-
-
-def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("workloads", nargs="*", metavar="workload", help=", ".join(WORKLOADS))
+    parser.add_argument(
+        "--parts", type=names(PARTS), help=f"of {','.join(PARTS)}; with a workload only training"
+    )
+    parser.add_argument(
+        "--peers",
+        type=names(LIBRARIES),
+        help=f"of {','.join(LIBRARIES)}; by default what is installed but for {','.join(SLOW)}, "
+        "which takes minutes",
+    )
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", default="1", help="of the trainings; 1,2 trains with each")
+    parser.add_argument("--wheel", metavar="FILE", help="a wheel of fastnn, to report its size")
     parser.add_argument("--json", metavar="FILE", help="write all figures to FILE")
+    parser.add_argument("--report", metavar="FILE", help="measure nothing, read such figures")
+    parser.add_argument(
+        "--check", metavar="FILE", help="compare with targets, such as targets.json"
+    )
     args = parser.parse_args()
     for name in args.workloads:
         if name not in WORKLOADS:
             parser.error(f"unknown workload {name!r}; there are {', '.join(WORKLOADS)}")
+    return args
 
+
+def training_peers(chosen):
+    """The peers that train: fastnn, and those named, or all that are no matter of minutes."""
     peers = []
-    for peer, kind in PEERS.items():
-        if importlib.util.find_spec(kind.module):
-            peers.append(peer)
-        else:
-            print(f"{peer}: not installed, skipped")
+    for name, peer in PEERS.items():
+        if name in chosen if chosen else peer.default:
+            if peer.installed:
+                peers.append(name)
+            else:
+                print(f"{name}: not installed, skipped")
+    return ["fastnn", *(name for name in peers if name != "fastnn")]
 
-    clock = "CPU time" if args.threads == 1 else "wall time"
-    print(f"{machine()['processor']}, {args.threads} thread(s), {clock}, {args.repeats} repeats")
-    print(f"{'workload':10}{'peer':10}{'ms (min .. max)':>28}{'loss':>12}{'times fastnn':>28}")
-    figures = {}
-    for workload in args.workloads or WORKLOADS:
-        workers = {peer: Worker(peer, workload, args.threads) for peer in peers}
-        figures[workload] = measure(workers, args.repeats)
-        compare(figures[workload])
-        print("\n".join(rows(workload, figures[workload])), flush=True)
 
+def measure(args):
+    """Run the parts that are asked for; returns the report."""
+    parts = args.parts or (["training"] if args.workloads else PARTS)
+    libraries = ["fastnn", *args.peers] if args.peers else None
+    report = {
+        "machine": machine(),
+        "repeats": args.repeats,
+        "partial": bool(args.workloads or args.parts or args.peers),
+    }
+    print(f"{report['machine']['processor']}, {report['machine']['cores']} cores")
+    report["limits"] = limits()
+    print("\n".join(describe(report["limits"])), flush=True)
+
+    if "training" in parts:
+        peers = training_peers(args.peers)
+        report["training"] = {
+            threads: measure_training(
+                args.workloads or WORKLOADS, peers, int(threads), args.repeats, report["limits"]
+            )
+            for threads in args.threads.split(",")
+        }
+    if "prediction" in parts:
+        report["prediction"] = measure_predictions(args.repeats, libraries)
+        print("\npredict of 784-128-10, 1 thread, CPU time")
+        print(f"{'rows':>6}  {'called':26}{'us per call (min .. max)':>32}")
+        for rows, results in report["prediction"].items():
+            for name, result in results.items():
+                figure = span([1e6 * s for s in result["seconds"]])
+                wrong = "  WRONG" if result["wrong"] else ""
+                print(f"{rows:>6}  {name:26}{figure:>32}{wrong}")
+    if "startup" in parts:
+        report["startup"] = measure_startup(args.repeats, libraries)
+        print(f"\n{'a process':26}{'ms of CPU time (min .. max)':>32}")
+        for name, seconds in report["startup"].items():
+            print(f"{name:26}{span([1e3 * s for s in seconds]):>32}")
+    if args.wheel:
+        report["size"] = measure_size(args.wheel)
+        sizes = {"wheel": report["size"]["wheel"], "installed": report["size"]["installed"]}
+        for name, size in (sizes | report["size"]["needed"]).items():
+            print(f"{name:26}{size / 1e6:.2f} MB")
+    if "products" in parts:
+        report["products"] = measure_products(args.repeats)
+    return report
+
+
+def wrong_results(report):
+    """What did not do the same work, or predicts something else."""
+    for threads, workloads in report.get("training", {}).items():
+        for name, figures in workloads.items():
+            for peer, result in figures["peers"].items():
+                if not result.get("same_work", True):
+                    losses = f"median loss {statistics.median(result['losses']):.3g}"
+                    yield f"{peer} on {name} with {threads} thread(s): {losses}"
+    for rows, results in report.get("prediction", {}).items():
+        for name, result in results.items():
+            if result["wrong"]:
+                yield f"{name} of {rows} rows: errors up to {result['error']:.3g}"
+
+
+def main():
+    args = arguments()
+    if args.report:
+        with open(args.report) as file:
+            report = json.load(file)
+    else:
+        report = measure(args)
     if args.json:
-        report = {"machine": machine(), "threads": args.threads, "clock": clock, "results": figures}
         with open(args.json, "w") as file:
             json.dump(report, file, indent=1)
-    wrong = any(not r.get("same_work", True) for f in figures.values() for r in f.values())
-    return 1 if wrong else 0
+    misses = 0
+    if args.check:
+        with open(args.check) as file:
+            lines, misses = check(report, json.load(file))
+        print("\n" + "\n".join(lines))
+    wrong = list(wrong_results(report))
+    if wrong:
+        print("\nWRONG: " + "; ".join(wrong))
+    return 1 if wrong or misses else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 
-from benchmarks.harness import Worker, machine, measure, span
+from benchmarks.harness import machine, measure, span, trainer
+from benchmarks.training import LOSS_FACTOR
 from benchmarks.workloads import WORKLOADS
 
 
@@ -44,14 +45,14 @@ def main():
         print(f"{'workload':10}{'new: ms':>28}{'old: ms':>28}{'old / new':>28}")
         for workload in args.workloads or WORKLOADS:
             workers = {
-                "new": Worker("fastnn", workload, 1),
-                "old": Worker("fastnn", workload, 1, folder),
+                "new": trainer("fastnn", workload, 1),
+                "old": trainer("fastnn", workload, 1, folder),
             }
             figures = measure(workers, args.repeats)
             new, old = (figures[name]["seconds"] for name in ("new", "old"))
             ratios = [o / n for n, o in zip(new, old)]
             losses = [statistics.median(figures[name]["losses"]) for name in ("new", "old")]
-            wrong = not max(losses) <= 1.3 * min(losses)  # NaN: wrong
+            wrong = not max(losses) <= LOSS_FACTOR * min(losses)  # NaN: wrong
             slower |= wrong or statistics.median(ratios) < 1 / args.tolerance
             cells = [span([1e3 * s for s in new]), span([1e3 * s for s in old]), span(ratios)]
             line = f"{workload:10}" + "".join(f"{cell:>28}" for cell in cells)

@@ -1,12 +1,13 @@
-"""Processes that train by turns, and how their times are written: what the harnesses share.
+"""Processes that work by turns, and how their times are written: what the harnesses share.
 
 Called by `python -m benchmarks` (fastnn against other libraries) and `python -m benchmarks.against`
-(fastnn against an older fastnn).
+(fastnn against an older fastnn). `Worker` is the side that asks, `Answers` the one that answers.
 """
 
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -14,28 +15,73 @@ import sys
 import numpy as np
 
 
-class Worker:
-    """A process that trains one workload with one library; see worker.py.
+def environment(threads):
+    """Environment variables for a process that computes with so many threads."""
+    count = str(threads)
+    variables = {name: count for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    variables |= {"MKL_NUM_THREADS": count, "KERAS_BACKEND": "torch", "JAX_PLATFORMS": "cpu"}
+    if threads == 1:  # JAX counts its threads by the cores it may use, too: see use_cores
+        variables["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    return os.environ | variables
 
-    It is started in `folder`, whose fastnn (and whose benchmarks) it uses.
+
+def use_cores(count):
+    """Keep this process on `count` of its cores; call it before a library counts them."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-count:])
+
+
+def peak_memory():
+    """The most memory that this process has held, in bytes."""
+    try:
+        # ru_maxrss of a child begins with what its parent held.
+        with open("/proc/self/status") as file:
+            line = next(line for line in file if line.startswith("VmHWM"))
+        return 1024 * int(line.split()[1])
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else 1024 * most
+
+
+class Answers:
+    """Where a worker writes its lines; what a library prints goes to stderr."""
+
+    def __init__(self):
+        self.file = os.fdopen(os.dup(1), "w", buffering=1)
+        os.dup2(2, 1)
+
+    def write(self, **values):
+        self.file.write(json.dumps(values) + "\n")
+
+
+class Worker:
+    """A process that answers one line of JSON for each line that it is sent.
+
+    Parameters
+    ----------
+    module : str
+        What it runs: see worker.py and prediction.py.
+    arguments : list
+    threads : int
+    folder : str
+        Where it is started, so whose fastnn (and whose benchmarks) it uses.
     """
 
-    def __init__(self, peer, workload, threads, folder="."):
-        count = str(threads)
+    def __init__(self, module, arguments, threads=1, folder="."):
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", peer, workload, count],
+            [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             bufsize=1,
             cwd=folder,
-            env=os.environ | {"OMP_NUM_THREADS": count},
+            env=environment(threads),
         )
-        self.name = f"{peer} on {workload}"
+        self.name = " ".join(map(str, arguments))
         self.version = self.answer()["version"]
 
-    def train(self):
-        self.process.stdin.write("train\n")
+    def run(self):
+        self.process.stdin.write("run\n")
         return self.answer()
 
     def answer(self):
@@ -50,24 +96,46 @@ class Worker:
         self.process.wait()
 
 
-def measure(workers, repeats):
-    """Train by turns; returns for each worker, by name, its version, seconds and losses."""
+def trainer(peer, workload, threads, folder="."):
+    """A worker that trains one workload with one library."""
+    return Worker("worker", (peer, workload, threads), threads, folder)
+
+
+def take_turns(workers, repeats, most=None):
+    """Let each worker run by turns; returns for each, by name, its version and list of answers.
+
+    The first run of each warms up and is not counted. `most` limits the repeats of some by name.
+    """
+    most = most or {}
     runs = {name: [] for name in workers}
     for turn in range(1 + repeats):
         for name, worker in workers.items():
-            run = worker.train()
-            if turn > 0:  # the first one warms up
-                runs[name].append(run)
+            if turn <= most.get(name, repeats):
+                run = worker.run()
+                if turn > 0:
+                    runs[name].append(run)
     for worker in workers.values():
         worker.close()
+    return {name: (worker.version, runs[name]) for name, worker in workers.items()}
+
+
+def measure(workers, repeats, most=None):
+    """Train by turns; returns for each worker, by name, its version and one list per figure."""
     return {
-        name: {
-            "version": worker.version,
-            "seconds": [run["seconds"] for run in runs[name]],
-            "losses": [run["loss"] for run in runs[name]],
-        }
-        for name, worker in workers.items()
+        name: {"version": version}
+        | {plural: [r[key] for r in runs if key in r] for key, plural in FIGURES.items()}
+        for name, (version, runs) in take_turns(workers, repeats, most).items()
     }
+
+
+# What a training answers, and the name of the list of them.
+FIGURES = {
+    "seconds": "seconds",
+    "wall": "wall",
+    "loss": "losses",
+    "digest": "digests",
+    "memory": "memory",
+}
 
 
 def span(values):

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from benchmarks.peers import FastNN
+from benchmarks.peers.ours import FastNN
 from benchmarks.workloads import WORKLOADS
 
 

@@ -1,36 +1,42 @@
 """One peer on one workload, in a process of its own; started by `python -m benchmarks`.
 
-Writes one line of JSON with the peer's version, then one per line that it reads: the seconds that
-a training took and the final loss. With one thread it counts CPU time, else wall time.
+Writes one line of JSON with the peer's version, then one per line that it reads: what a training
+took in seconds (CPU time if it has one thread, else wall time) and by the clock on the wall, the
+final loss, a digest of the outputs, and the most memory that the process has held so far.
 """
 
 import gc
-import json
-import os
+import hashlib
 import sys
 import time
 
+from benchmarks.harness import Answers, peak_memory, use_cores
 from benchmarks.peers import PEERS
 from benchmarks.workloads import WORKLOADS
 
 
 def main(peer_name, workload_name, threads):
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints goes to stderr
-    clock = time.process_time if threads == 1 else time.perf_counter
-
+    answers = Answers()
+    use_cores(threads)
     workload = WORKLOADS[workload_name]
-    peer = PEERS[peer_name](workload, threads)
+    peer = PEERS[peer_name].load()(workload, threads)
     y = workload.data()[1]
-    answers.write(json.dumps({"version": peer.version}) + "\n")
+    answers.write(version=peer.version)
     for _ in sys.stdin:
         peer.build()
         gc.collect()
-        start = clock()
+        wall, cpu = time.perf_counter(), time.process_time()
         peer.train()
-        seconds = clock() - start
-        loss = workload.loss(peer.predict(), y)
-        answers.write(json.dumps({"seconds": seconds, "loss": loss}) + "\n")
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        memory = peak_memory()
+        outputs = peer.predict()
+        answers.write(
+            seconds=cpu if threads == 1 else wall,
+            wall=wall,
+            loss=workload.loss(outputs, y),
+            digest=hashlib.sha256(outputs.tobytes()).hexdigest()[:16],
+            memory=memory,
+        )
 
 
 main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

@@ -1,0 +1,152 @@
+"""What a reader of benchmark figures relies on: floors, targets, and no figure for wrong work."""
+
+import json
+import pathlib
+from functools import partial
+
+import numpy as np
+import pytest
+
+import benchmarks
+from benchmarks.machine import floor, level_of
+from benchmarks.targets import check
+from benchmarks.training import compare
+from benchmarks.workloads import Workload
+
+TARGETS = pathlib.Path(benchmarks.__file__).with_name("targets.json")
+
+MACHINE = {
+    "peak": 100.0,  # GFLOP/s
+    "levels": {
+        "L1": {"bytes": 1 << 15, "update": 200.0, "gather": 100.0},
+        "L2": {"bytes": 1 << 20, "update": 50.0, "gather": 40.0},
+        "memory": {"bytes": None, "update": 10.0, "gather": 5.0},
+    },
+}
+
+
+def training(seconds, loss, digest="a"):
+    return {"seconds": seconds, "wall": seconds, "losses": [loss] * len(seconds),
+            "digests": [digest] * len(seconds), "memory": [1]}  # fmt: skip
+
+
+def report(partial=False, **peers):
+    results = {"fastnn": training([1.0, 2.0, 1.0], 0.5), **peers}
+    compare(results)
+    return {
+        "partial": partial,
+        "training": {"1": {"iris": {"peers": results, "floor": {"seconds": 0.5}}}},
+    }
+
+
+def verdicts(report, targets):
+    lines, misses = check(report, targets)
+    return [line.split()[-1] for line in lines[:-1]], misses
+
+
+class TestFloor:
+    def test_terms_by_hand(self):
+        work = Workload("w", (20, 30, 10), 8, 3, lambda: None)
+        terms = floor(work, 100, MACHINE)
+        # Forward and the kernels' gradients of both layers, the inputs' of the second one.
+        products = 2 * (20 * 30 + 30 * 10)
+        assert terms["flops"] == 3 * 100 * (2 * products + 2 * 30 * 10)
+        assert terms["products"] == pytest.approx(terms["flops"] / 100e9)
+        # 13 batches an epoch, the last one shorter; 28 bytes for each of 940 parameters, in L1.
+        assert terms["update"] == pytest.approx(3 * 13 * 28 * 940 / 200e9)
+        assert terms["rows"] == pytest.approx(3 * 100 * 20 * 4 / 100e9)
+        assert terms["seconds"] == pytest.approx(
+            terms["products"] + terms["update"] + terms["rows"]
+        )
+
+    def test_sgd_has_no_moments(self):
+        adam = Workload("w", (20, 30, 10), 8, 3, lambda: None)
+        sgd = Workload("w", (20, 30, 10), 8, 3, lambda: None, "sgd")
+        moved = [floor(w, 100, MACHINE)["update"] for w in (adam, sgd)]
+        assert moved[0] / moved[1] == pytest.approx(28 / 12)
+
+    def test_what_does_not_fit_lives_a_level_further(self):
+        assert level_of(1 << 15, MACHINE["levels"]) == "L1"
+        assert level_of((1 << 15) + 1, MACHINE["levels"]) == "L2"
+        assert level_of(1 << 30, MACHINE["levels"]) == "memory"
+
+
+class TestTargets:
+    def test_hit_and_miss(self):
+        found = report(torch=training([9.0, 18.0, 9.0], 0.5))
+        assert verdicts(found, {"iris: x torch": ">= 9"}) == (["hit"], 0)
+        assert verdicts(found, {"iris: x torch": "> 9"}) == (["MISS"], 1)
+        assert verdicts(found, {"iris: time / floor": "<= 2"}) == (["hit"], 0)
+        assert verdicts(found, {"iris: time / floor": "< 2"}) == (["MISS"], 1)
+
+    @pytest.mark.parametrize("loss", [0.5 * 1.31, 0.5 / 1.31, np.nan])
+    def test_other_work_is_a_miss_however_fast(self, loss):
+        found = report(torch=training([100.0] * 3, loss))
+        assert verdicts(found, {"iris: x torch": ">= 0"}) == (["MISS"], 1)
+
+    def test_what_was_not_measured_is_a_miss(self):
+        assert verdicts(report(), {"iris: x torch": ">= 1"}) == (["MEASURED"], 1)
+
+    def test_what_was_left_out_on_request_is_none(self):
+        assert verdicts(report(partial=True), {"iris: x torch": ">= 1"}) == ([], 0)
+
+    def test_several_threads(self):
+        one = training([4.0, 4.0], 0.5)
+        found = report()
+        for digest, same in (("a", "hit"), ("b", "MISS")):
+            results = {
+                "fastnn": training([2.0, 2.0], 0.5, digest),
+                "torch": training([8.0, 8.0], 0.5),
+                "jax": training([3.0, 3.0], 0.5),
+                "fastnn, 1 thread": one,
+            }
+            compare(results)
+            found["training"]["2"] = {"iris": {"peers": results, "floor": None}}
+            targets = {
+                "iris, 2 threads: same bits": ">= 1",
+                "iris, 2 threads: x one thread": ">= 2",
+                "iris, 2 threads: x best peer": "<= 1.5",
+            }
+            assert verdicts(found, targets)[0] == [same, "hit", "hit"]
+
+    def test_a_wrong_prediction_is_a_miss(self):
+        runs = {
+            "fastnn predict": {"seconds": [1e-6], "wrong": False},
+            "torch no_grad": {"seconds": [9e-6], "wrong": False},
+            "torch inference_mode": {"seconds": [5e-6], "wrong": False},
+        }
+        found = {"partial": False, "prediction": {"1": runs}}
+        assert verdicts(found, {"predict 1: x torch": "<= 5.01"}) == (["hit"], 0)  # the best way
+        runs["fastnn predict"]["wrong"] = True
+        assert verdicts(found, {"predict 1: us": "< 8"}) == (["MISS"], 1)
+
+    def test_the_targets_of_the_project_can_be_read(self):
+        lines, misses = check(report(), json.loads(TARGETS.read_text()))
+        assert len(lines) == misses + 1 or "hit" in "".join(lines)
+
+
+class TestBench:
+    """A step that is timed alone."""
+
+    @pytest.fixture
+    def steps(self):
+        return pytest.importorskip(
+            "benchmarks.steps", reason="there are no native kernels", exc_type=ImportError
+        )
+
+    @pytest.fixture
+    def bench(self, steps):
+        rng = np.random.default_rng(0)
+        x, w = rng.standard_normal((5, 7), np.float32), rng.standard_normal((7, 3), np.float32)
+        isa = steps.native.isas()[0]
+        return partial(steps.Bench, "linear", [x, w, None], isa, (1,), activation="linear")
+
+    def test_a_right_kernel_has_a_time(self, bench):
+        assert np.isfinite(bench().sample())
+
+    def test_a_wrong_kernel_is_not_timed(self, steps, bench, monkeypatch):
+        op = steps.registry()["linear"]
+        define = op.define
+        monkeypatch.setattr(op, "define", lambda *given, **attrs: define(*given, **attrs) + 1e-3)
+        with pytest.raises(steps.WrongResult, match="linear"):
+            bench()
