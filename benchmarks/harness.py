@@ -17,9 +17,9 @@ import numpy as np
 
 def environment(threads):
     """Environment variables for a process that computes with so many threads."""
-    count = str(threads)
-    variables = {name: count for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    variables |= {"MKL_NUM_THREADS": count, "KERAS_BACKEND": "torch", "JAX_PLATFORMS": "cpu"}
+    libraries = ("FASTNN", "OMP", "OPENBLAS", "MKL")
+    variables = {f"{library}_NUM_THREADS": str(threads) for library in libraries}
+    variables |= {"KERAS_BACKEND": "torch", "JAX_PLATFORMS": "cpu"}
     if threads == 1:  # JAX counts its threads by the cores it may use, too: see use_cores
         variables["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     return os.environ | variables

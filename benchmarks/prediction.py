@@ -39,8 +39,7 @@ def fastnn_model(weights):
     import fastnn
     from fastnn.layers import Dense, Input
 
-    if hasattr(fastnn.config, "set_num_threads"):
-        fastnn.config.set_num_threads(1)
+    fastnn.config.set_num_threads(1)
     model = fastnn.Sequential(
         [Input((784,)), Dense(128, activation="relu"), Dense(10, activation="softmax")]
     )

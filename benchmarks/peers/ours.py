@@ -10,10 +10,7 @@ class FastNN:
     backend = None
 
     def __init__(self, workload, threads):
-        if hasattr(fastnn.config, "set_num_threads"):
-            fastnn.config.set_num_threads(threads)
-        elif threads != 1:
-            raise SystemExit("this fastnn runs on one thread; use --threads 1")
+        fastnn.config.set_num_threads(threads)
         self.workload, self.version = workload, fastnn.__version__
         fastnn.utils.set_random_seed(0)
         self.x, self.y = workload.data()
