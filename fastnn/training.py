@@ -558,6 +558,10 @@ class Trainable:
         ValueError
             x does not fit the model, or the model is not built.
         """
+        if batch_size is None and steps is None and callbacks is None:
+            made = self._executors.predict_at_once(self.store, x)
+            if made is not None:
+                return made
         steps = _optional(steps, "steps")
         size = data.whole(ROWS_AT_ONCE if batch_size is None else batch_size, "batch_size")
         hooks = _callbacks(callbacks)
@@ -646,6 +650,9 @@ class Trainable:
         -------
         ndarray, or a list of them for several outputs
         """
+        made = self._executors.predict_at_once(self.store, x)
+        if made is not None:
+            return made
         self._require_built("predict_on_batch")
         feeds = self._input_feeds(x)
         rows = len(feeds[0])

@@ -292,8 +292,8 @@ def test_rows_of_the_capacity_are_found(base, op):
     """As if a plan ran all rows that it has room for, whatever the batch has."""
 
     class Wide(base):
-        def _lower(self, step, control):
-            run, pointers, sizes, *rest = super()._lower(step, control)
+        def _lower(self, *args):
+            run, pointers, sizes, *rest = super()._lower(*args)
             full = [s[0] * self.plan.capacity if isinstance(s, tuple) else s for s in sizes]
             return run, pointers, full, *rest
 
@@ -305,8 +305,8 @@ def test_rows_of_the_capacity_are_found(base, op):
 @each_build
 def test_inputs_in_the_wrong_order_are_found(base):
     class Swapped(base):
-        def _lower(self, step, control):
-            run, pointers, sizes, *rest = super()._lower(step, control)
+        def _lower(self, *args):
+            run, pointers, sizes, *rest = super()._lower(*args)
             pointers[1], pointers[2] = pointers[2], pointers[1]
             return run, pointers, sizes, *rest
 

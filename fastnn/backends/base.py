@@ -11,6 +11,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -158,7 +159,7 @@ class Executor(ABC):
             )
         else:
             self.control = np.zeros(len(plan.groups), CONTROL)
-        self.lock = threading.RLock()  # one call at a time: the scratch block is shared
+        self.lock = threading.RLock()  # of calls that change `blocks` or `control`
 
     @classmethod
     @abstractmethod
@@ -239,3 +240,10 @@ class Executor(ABC):
         self, feeds: Sequence[np.ndarray], rows: int, outputs: Sequence[np.ndarray]
     ) -> None:
         """Fill `outputs`, one array of `rows` rows per output of the plan."""
+
+    def predict_at_once(self, x: Any) -> np.ndarray | None:
+        """The output for x, where an executor sees by itself that x is as it must be.
+
+        None if it does not: then x is checked and given to `predict`.
+        """
+        return None

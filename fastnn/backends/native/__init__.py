@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,48 +83,54 @@ class NativeExecutor(Executor):
 
     def __init__(self, plan: Plan, model: np.ndarray, training: np.ndarray | None = None) -> None:
         super().__init__(plan, model, training)
-        self._bases = {name: block.ctypes.data for name, block in self.blocks.items()}
-        self._lower(config.num_threads())
+        # Programs that no thread is running. Training takes turns, so it always has the first one.
+        self._idle = [self._program(self.blocks["scratch"], config.num_threads())]
 
-    def _lower(self, threads: int) -> None:
-        """Make the program of the plan, for so many threads."""
+    def _program(self, scratch: np.ndarray, threads: int) -> Any:
+        """The program of the plan on a scratch block, for so many threads that share its steps."""
         plan = self.plan
-        self._threads = threads
+        blocks = {**self.blocks, "scratch": scratch}
+        bases = {name: block.ctypes.data for name, block in blocks.items()}
+
+        def address(buffer: Buffer | None) -> int:
+            return 0 if buffer is None else bases[buffer.block] + buffer.offset
+
         room = plan.workspace.nbytes if plan.workspace is not None else 0
-        self._spare = zeros((threads - 1) * room)
+        spare = zeros((threads - 1) * room)
         steps: list[Any] = []
         groups = []
         for number, group in enumerate(plan.groups):
             control = self.control.ctypes.data + number * self.control.itemsize
             first = len(steps)
-            steps += [self._lowered(step, control) for step in group.steps]
+            steps += [self._lower(step, address, control) for step in group.steps]
             batch = len(steps)
-            steps += [self._lowered(step, control) for step in group.batch_steps]
+            steps += [self._lower(step, address, control) for step in group.batch_steps]
             updates = len(steps)
-            steps += [self._lowered(step, control) for step in group.updates]
+            steps += [self._lower(step, address, control) for step in group.updates]
             groups.append((first, batch, updates, len(steps), group.every, control))
-        self._program = _executor.Program(
+        return _executor.Program(
             steps,
             groups,
-            [(self._address(b), TARGETS.index(b.dtype), _row_bytes(b)) for b in plan.feeds],
-            [(self._address(b), _row_bytes(b)) for b in plan.outputs],
-            (self._bases["scratch"], plan.accumulator_count),
+            [(address(b), TARGETS.index(b.dtype), _row_bytes(b)) for b in plan.feeds],
+            [(address(b), _row_bytes(b)) for b in plan.outputs],
+            (bases["scratch"], plan.accumulator_count),
             self._table["permutation", plan.dtype],
             self._table["gather", plan.dtype],
             plan.capacity,
             threads,
-            (self._spare.ctypes.data, room),
+            (spare.ctypes.data, room),
+            _plain(plan),
+            (scratch, spare),
         )
 
-    def _address(self, buffer: Buffer | None) -> int:
-        return 0 if buffer is None else self._bases[buffer.block] + buffer.offset
-
-    def _lowered(self, step: Step, control: int) -> tuple[Any, ...]:
-        pointers = [self._address(b) for b in (*step.outputs, *step.inputs)]
+    def _lower(
+        self, step: Step, address: Callable[[Buffer | None], int], control: int
+    ) -> tuple[Any, ...]:
+        pointers = [address(b) for b in (*step.outputs, *step.inputs)]
         if step.op.control:
             pointers.append(control)
         if step.workspace:
-            pointers.append(self._address(self.plan.workspace))
+            pointers.append(address(self.plan.workspace))
         sizes: list[Any] = [
             (s.each,) if isinstance(s, Rows) else self._number(step, s) for s in step.sizes
         ]
@@ -183,56 +189,83 @@ class NativeExecutor(Executor):
     ) -> np.ndarray:
         rows = len(feeds[0]) if feeds else self.plan.capacity
         self.check(feeds, rows, rows)
-        with self.lock:
-            self._program.gradients(feeds, rows, group, first_row, batch_rows or rows)
+        with self.lock, self._running() as program:
+            program.gradients(feeds, rows, group, first_row, batch_rows or rows)
             return self.accumulators.copy()
 
     def update(self, *, group: int = 0) -> None:
-        with self.lock:
-            self._program.update(group)
+        with self.lock, self._running() as program:
+            program.update(group)
 
     def train(self, job: Job) -> None:
         self.check(job.feeds, job.rows, min(job.batch_size, job.rows))
         passes = min(job.epochs - job.epoch, job.max_epochs)
-        with self.lock, self._helpers(job.rows, job.batch_size, passes, job.max_batches):
-            self._program.train(job)
+        work = job.rows, job.batch_size, passes, job.max_batches
+        with self.lock, self._running() as program, _helpers(program, *work):
+            program.train(job)
 
     def evaluate(self, feeds: Sequence[np.ndarray], rows: int) -> np.ndarray:
         self.check(feeds, rows)
-        with self.lock, self._helpers(rows, self.plan.capacity):
-            self._program.forward(feeds, rows, [])
-            return self.accumulators.copy()
+        sums = np.empty(self.plan.accumulator_count)
+        with self._running() as program, _helpers(program, rows, self.plan.capacity):
+            program.forward(feeds, rows, [], sums)
+        return sums
 
     def predict(
         self, feeds: Sequence[np.ndarray], rows: int, outputs: Sequence[np.ndarray]
     ) -> None:
         self.check(feeds, rows)
-        with self.lock, self._helpers(rows, self.plan.capacity):
-            self._program.forward(feeds, rows, outputs)
+        with self._running() as program, _helpers(program, rows, self.plan.capacity):
+            program.forward(feeds, rows, outputs)
+
+    def predict_at_once(self, x: Any) -> np.ndarray | None:
+        program = self._take()
+        try:
+            return program.predict_at_once(x, HELPERS_PAY)
+        finally:
+            self._idle.append(program)
 
     @contextlib.contextmanager
-    def _helpers(self, *work: int) -> Iterator[None]:
-        """Inside, other threads run parts of the program's steps, if that pays for this work."""
-        wanted = config.num_threads()
-        if wanted != self._threads:
-            self._lower(wanted)
-        program, helpers = self._program, []
-        if not program.helpers_pay(HELPERS_PAY, *work):
-            yield
-            return
-        program.call_helpers()
+    def _running(self) -> Iterator[Any]:
+        """A program that inside is this thread's alone."""
+        program = self._take()
         try:
-            # A system that starts no more threads is no error: the work gets done without them.
-            with contextlib.suppress(RuntimeError):
-                for _ in range(wanted - 1):
-                    helpers.append(threading.Thread(target=program.help, daemon=True))
-                    helpers[-1].start()
-            yield
+            yield program
         finally:
-            program.dismiss_helpers()
-            for helper in helpers:
-                if helper.ident is not None:
-                    helper.join()
+            self._idle.append(program)
+
+    def _take(self) -> Any:
+        """An idle program, or a new one: so there are as many as threads that ran one at once."""
+        threads = config.num_threads()
+        try:
+            program = self._idle.pop()
+        except IndexError:
+            return self._program(zeros(self.plan.sizes["scratch"]), threads)
+        if program.threads != threads:
+            return self._program(program.memory[0], threads)
+        return program
+
+
+@contextlib.contextmanager
+def _helpers(program: Any, *work: int) -> Iterator[None]:
+    """Inside, other threads run parts of the program's steps, if that pays for this work."""
+    if not program.helpers_pay(HELPERS_PAY, *work):
+        yield
+        return
+    helpers = []
+    program.call_helpers()
+    try:
+        # A system that starts no more threads is no error: the work gets done without them.
+        with contextlib.suppress(RuntimeError):
+            for _ in range(program.threads - 1):
+                helpers.append(threading.Thread(target=program.help, daemon=True))
+                helpers[-1].start()
+        yield
+    finally:
+        program.dismiss_helpers()
+        for helper in helpers:
+            if helper.ident is not None:
+                helper.join()
 
 
 def _row_bytes(buffer: Buffer) -> int:
@@ -240,6 +273,16 @@ def _row_bytes(buffer: Buffer) -> int:
     if not buffer.shape or buffer.shape[0] is not None:
         return 0
     return int(np.prod(buffer.shape[1:], dtype=int)) * np.dtype(buffer.dtype).itemsize
+
+
+def _plain(plan: Plan) -> tuple[Any, ...] | None:
+    """Rows of the input and of the output of a plan that has one of each, of floats."""
+    if (len(plan.feeds), len(plan.outputs)) != (1, 1):
+        return None
+    x, y = plan.feeds[0], plan.outputs[0]
+    if {x.dtype, y.dtype} != {plan.dtype} or (x.shape[:1], y.shape[:1]) != ((None,), (None,)):
+        return None
+    return x.shape[1:], y.shape[1:], plan.dtype
 
 
 def executor_for(isa: str) -> type[NativeExecutor]:

@@ -7,10 +7,12 @@ worth it are cut into parts, which helper threads share (team.h); no result depe
 """
 import sys
 
+from numpy import empty, ndarray
+
 from cpython.buffer cimport (
     PyBUF_RECORDS_RO, PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 )
-from libc.stdint cimport int64_t
+from libc.stdint cimport INT64_MAX, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -28,8 +30,23 @@ cdef extern from * nogil:
     #endif
         return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
     }
+
+    /* 0 times a number is 0, unless that is NaN or infinite. */
+    #define FASTNN_ALL_FINITE(real) \
+        static int all_finite_##real(const real *x, int64_t n) \
+        { \
+            real sum = 0; \
+            _Pragma("omp simd reduction(+:sum)") \
+            for (int64_t i = 0; i < n; i++) \
+                sum += x[i] * 0; \
+            return sum == 0; \
+        }
+    FASTNN_ALL_FINITE(float)
+    FASTNN_ALL_FINITE(double)
     """
     double seconds_now()
+    bint all_finite_float(const float *x, int64_t n)
+    bint all_finite_double(const double *x, int64_t n)
 
 cdef extern from "processor.h":
     int runs_v3()
@@ -121,6 +138,10 @@ cdef class Program:
         Threads that may share a step, 1 for none.
     spare : (address, bytes)
         Workspaces of the parts of a step but the first, one after the other.
+    plain : (shape of a row of the input, of the output, dtype of the output) or None
+        Of a plan with one input, of floats, and one output: what `predict_at_once` needs.
+    memory : tuple
+        Holds the scratch block and the workspaces, as long as the program lives.
     """
     cdef step *steps
     cdef group *groups
@@ -131,16 +152,18 @@ cdef class Program:
     cdef kernel shuffle
     cdef team team
     cdef bint helped
-    cdef int64_t threads
+    cdef readonly int64_t threads
     cdef char *spare
     cdef int64_t spare_bytes
+    cdef tuple plain
+    cdef readonly tuple memory
 
     def __cinit__(self, list steps, list groups, list feeds, list outputs, tuple sums,
-                  size_t shuffle, size_t gather, int64_t capacity, int64_t threads=1,
-                  tuple spare=(0, 0)):
+                  size_t shuffle, size_t gather, int64_t capacity, int64_t threads,
+                  tuple spare, tuple plain, tuple memory):
         cdef int64_t i
         cdef size_t address
-        self.threads = threads if FASTNN_TEAMS else 1
+        self.threads = threads
         address = spare[0]
         self.spare = <char *>address
         self.spare_bytes = spare[1]
@@ -174,6 +197,8 @@ cdef class Program:
         self.shuffle = <kernel>shuffle
         self.capacity = capacity
         self.rows = -1
+        self.plain = plain
+        self.memory = memory
 
     def __dealloc__(self):
         cdef int64_t i
@@ -279,10 +304,14 @@ cdef class Program:
         job.passes = passes
         job.stopped_on_nan = stopped
 
-    def forward(self, arrays, int64_t rows, results):
-        """Evaluate or predict all rows; `results` are arrays to fill, one per output."""
+    def forward(self, arrays, int64_t rows, results, sums=None):
+        """Evaluate or predict all rows.
+
+        `results` are arrays to fill, one per output; `sums` one for the accumulators.
+        """
         cdef Py_buffer *views = NULL
         cdef Py_buffer *filled = NULL
+        cdef Py_buffer sums_view
         cdef int64_t start = 0, count, i, opened = 0
         try:
             views = self.open_feeds(arrays)
@@ -299,24 +328,81 @@ cdef class Program:
                     count = min(self.capacity, rows - start)
                     self.set_rows(count)
                     self.gather(NULL, start)
-                    for i in range(self.group_count):
-                        self.run(self.groups[i].first, self.groups[i].batch)
-                    for i in range(self.output_count):
-                        memcpy(self.outputs[i].target + start * self.outputs[i].bytes,
-                               self.outputs[i].source, count * self.outputs[i].bytes)
+                    self.run_forward(start, count)
                     start += count
+            if sums is not None:
+                PyObject_GetBuffer(sums, &sums_view, PyBUF_WRITABLE)
+                memcpy(sums_view.buf, self.sums, self.sum_count * sizeof(double))
+                PyBuffer_Release(&sums_view)
         finally:
             self.close(filled, opened)
             self.close(views, self.feed_count)
 
+    def predict_at_once(self, x, double helpers_pay):
+        """The output for an array; None if it is not one of finite numbers that fits the plan.
+
+        None too if helpers would save so many nanoseconds: this is for few rows.
+        """
+        cdef Py_buffer view, filled
+        cdef step *f = self.feeds
+        cdef int64_t rows, i
+        cdef bint finite
+        cdef tuple row, made_row
+        if self.plain is None or type(x) is not ndarray:
+            return None
+        row, made_row, dtype = self.plain
+        try:
+            PyObject_GetBuffer(x, &view, PyBUF_RECORDS_RO)
+        except ValueError:      # it holds no numbers
+            return None
+        try:
+            if view.ndim != len(row) + 1:
+                return None
+            for i in range(len(row)):
+                if view.shape[i + 1] != <Py_ssize_t>row[i]:
+                    return None
+            rows = view.shape[0]
+            if rows == 0 or rows > self.capacity or self.helpers_pay(helpers_pay, rows, rows):
+                return None
+            describe(f, &view)
+            made = empty((rows, *made_row), dtype)
+            PyObject_GetBuffer(made, &filled, PyBUF_WRITABLE)
+            self.outputs[0].target = <char *>filled.buf
+            with nogil:
+                self.set_rows(rows)
+                self.gather(NULL, 0)
+                # Where the gather has put them: a large double can be no finite float.
+                if f.n[4] == 0:
+                    finite = all_finite_float(<const float *>f.p[0], rows * f.n[3])
+                else:
+                    finite = all_finite_double(<const double *>f.p[0], rows * f.n[3])
+                if finite:
+                    self.run_forward(0, rows)
+            PyBuffer_Release(&filled)
+            return made if finite else None
+        except ValueError:      # its numbers are of a kind that is not gathered
+            return None
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef void run_forward(self, int64_t start, int64_t rows) noexcept nogil:
+        """All steps on the rows that were gathered; their outputs are rows start ... of all."""
+        cdef int64_t i
+        cdef output *o
+        for i in range(self.group_count):
+            self.run(self.groups[i].first, self.groups[i].batch)
+        for i in range(self.output_count):
+            o = &self.outputs[i]
+            memcpy(o.target + start * o.bytes, o.source, rows * o.bytes)
+
     # --- helpers ---
 
-    def helpers_pay(self, double least, int64_t rows, int64_t batch_size, int64_t passes=1,
-                    int64_t max_batches=1 << 62):
+    cpdef bint helpers_pay(self, double least, int64_t rows, int64_t batch_size, int64_t passes=1,
+                           int64_t max_batches=INT64_MAX):
         """Whether helpers save so many nanoseconds, as far as the costs of the steps tell."""
         cdef int64_t i, batch = min(rows, batch_size, self.capacity)
         cdef double saved = 0
-        if self.threads == 1:
+        if self.threads == 1 or not FASTNN_TEAMS:
             return False
         self.set_rows(batch)
         for i in range(self.feed_count):
