@@ -282,7 +282,7 @@ def _plain(plan: Plan) -> tuple[Any, ...] | None:
     x, y = plan.feeds[0], plan.outputs[0]
     if {x.dtype, y.dtype} != {plan.dtype} or (x.shape[:1], y.shape[:1]) != ((None,), (None,)):
         return None
-    return x.shape[1:], y.shape[1:], plan.dtype
+    return x.shape[1:], y.shape[1:], np.dtype(plan.dtype)
 
 
 def executor_for(isa: str) -> type[NativeExecutor]:
