@@ -250,6 +250,37 @@ def test_several_inputs_and_outputs_and_integers_go_the_usual_way(taken):
     assert not any(taken)
 
 
+def test_a_call_gives_what_predict_gives(taken):
+    model = classifier()
+    want = usual(model, X)
+    for n in (9, 1, 4):
+        got = model(X[:n])
+        assert got.tobytes() == want[:n].tobytes()
+        assert got.flags.owndata and got.flags.writeable
+    assert taken == [True, True, True]
+    with pytest.raises(ValueError, match="NaN or infinite, the first at index"):
+        model(WRONG["NaN"]())
+    assert model(X, training=True).tobytes() != want.tobytes()
+    assert model(X).tobytes() == want.tobytes()
+
+
+class AlwaysDropped(Layer):
+    def __init__(self):
+        super().__init__()
+        self.dropout = Dropout(0.5)
+
+    def call(self, inputs):
+        return self.dropout(inputs, training=True)
+
+
+def test_a_call_draws_anew_where_a_layer_draws_at_prediction_too(taken):
+    model = Sequential([Dense(40, input_shape=(6,)), AlwaysDropped()])
+    first, second, third = (model(X) for _ in range(3))
+    assert first.tobytes() != second.tobytes() != third.tobytes()
+    assert (first == 0).any()
+    assert not any(taken)
+
+
 def test_images_go_the_short_way(taken):
     model = Sequential([Flatten(input_shape=(2, 3)), Dense(4)])
     images = X.reshape(9, 2, 3)

@@ -164,6 +164,11 @@ class Plan:
         """All steps in running order, updates included."""
         return tuple(s for g in self.groups for s in (*g.steps, *g.batch_steps, *g.updates))
 
+    @cached_property
+    def draws(self) -> bool:
+        """Whether it draws random numbers."""
+        return any("stream" in step.attrs for step in self.steps)
+
     @property
     def accumulator_count(self) -> int:
         """Number of float64 values in all accumulators."""

@@ -276,8 +276,11 @@ def _row_bytes(buffer: Buffer) -> int:
 
 
 def _plain(plan: Plan) -> tuple[Any, ...] | None:
-    """Rows of the input and of the output of a plan that has one of each, of floats."""
-    if (len(plan.feeds), len(plan.outputs)) != (1, 1):
+    """Rows of the input and of the output of a plan that has one of each, of floats.
+
+    One that draws random numbers follows its control records: not here.
+    """
+    if (len(plan.feeds), len(plan.outputs)) != (1, 1) or plan.draws:
         return None
     x, y = plan.feeds[0], plan.outputs[0]
     if {x.dtype, y.dtype} != {plan.dtype} or (x.shape[:1], y.shape[:1]) != ((None,), (None,)):
