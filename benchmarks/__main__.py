@@ -15,7 +15,8 @@ import json
 import statistics
 import sys
 
-from benchmarks.harness import machine, span
+from benchmarks import report as readme
+from benchmarks.harness import commit, figures_of, machine, span
 from benchmarks.machine import describe, limits
 from benchmarks.peers import PEERS
 from benchmarks.prediction import PREDICTORS, library_of, measure_predictions
@@ -25,7 +26,7 @@ from benchmarks.targets import check
 from benchmarks.training import measure_training
 from benchmarks.workloads import WORKLOADS
 
-PARTS = ("training", "prediction", "startup", "products")
+PARTS = ("training", "prediction", "startup", "products", "kernels")
 LIBRARIES = list(dict.fromkeys([*PEERS, *map(library_of, PREDICTORS)]))
 SLOW = [name for name, peer in PEERS.items() if not peer.default]
 
@@ -68,6 +69,11 @@ def arguments():
     parser.add_argument(
         "--check", metavar="FILE", help="compare with targets, such as targets.json"
     )
+    parser.add_argument(
+        "--readme",
+        action="store_true",
+        help="write the tables into the README, and the pictures (needs Matplotlib)",
+    )
     args = parser.parse_args()
     for name in args.workloads:
         if name not in WORKLOADS:
@@ -93,6 +99,7 @@ def measure(args):
     libraries = ["fastnn", *args.peers] if args.peers else None
     report = {
         "machine": machine(),
+        "commit": commit(),
         "repeats": args.repeats,
         "partial": bool(args.workloads or args.parts or args.peers),
     }
@@ -129,6 +136,8 @@ def measure(args):
             print(f"{name:26}{size / 1e6:.2f} MB")
     if "products" in parts:
         report["products"] = measure_products(args.repeats)
+    if "kernels" in parts:
+        report["kernels"] = figures_of("kernels", "--repeats", str(args.repeats))
     return report
 
 
@@ -148,6 +157,8 @@ def wrong_results(report):
 
 def main():
     args = arguments()
+    if args.readme:
+        readme.plotting()  # rather now than after the measurements
     if args.report:
         with open(args.report) as file:
             report = json.load(file)
@@ -156,6 +167,8 @@ def main():
     if args.json:
         with open(args.json, "w") as file:
             json.dump(report, file, indent=1)
+    if args.readme:
+        readme.write(report)
     misses = 0
     if args.check:
         with open(args.check) as file:

@@ -11,6 +11,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 
@@ -138,6 +139,17 @@ FIGURES = {
 }
 
 
+def figures_of(module, *arguments, **variables):
+    """What `python -m benchmarks.MODULE --json FILE` finds; it prints its tables meanwhile.
+
+    It runs with one thread and these environment variables.
+    """
+    with tempfile.NamedTemporaryFile("r") as file:
+        command = [sys.executable, "-m", f"benchmarks.{module}", *arguments, "--json", file.name]
+        subprocess.run(command, check=True, env=environment(1) | variables)
+        return json.load(file)
+
+
 def span(values):
     return f"{statistics.median(values):.4g} ({min(values):.3g} .. {max(values):.3g})"
 
@@ -155,3 +167,9 @@ def machine():
         "python": platform.python_version(),
         "numpy": np.__version__,
     }
+
+
+def commit():
+    """The commit of this working tree, "-dirty" if it was changed; "" outside of a repository."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()

@@ -25,19 +25,15 @@ USUAL = {"L1": 32 << 10, "L2": 1 << 20, "L3": 32 << 20}
 MOST = 512 << 20  # bytes of the largest working set that is tried
 
 
-def best(run, samples=15):
-    """Seconds of CPU time of the fastest of some runs, each long enough for the clock."""
-    times = 1
-    while True:
-        found = []
-        for _ in range(samples):
-            start = time.process_time()
-            for _ in range(times):
-                run()
-            found.append(time.process_time() - start)
-        if min(found) > 2e-3:
-            return min(found) / times
-        times *= 4
+def best(run):
+    """Seconds of CPU time of the fastest of many runs; one is long enough for the clock."""
+    found = []
+    end = time.perf_counter() + 0.3
+    while time.perf_counter() < end or len(found) < 9:
+        start = time.process_time()
+        run()
+        found.append(time.process_time() - start)
+    return min(found)
 
 
 @functools.cache
@@ -70,7 +66,7 @@ def peaks():
     result = ctypes.c_float()
     rates = {}
     for width in (16, 32, 64):
-        run = partial(getattr(found, f"peak_{width}"), 1 << 16, ctypes.byref(result))
+        run = partial(getattr(found, f"peak_{width}"), 1 << 18, ctypes.byref(result))
         rates[width] = run() / best(run) * 1e-9
     return rates
 
@@ -118,7 +114,7 @@ def gather_bandwidth(nbytes):
 
 def repeats(nbytes):
     """How often a C loop goes over so many bytes, so that its call from Python does not show."""
-    return max(1, (16 << 20) // nbytes)
+    return max(1, (64 << 20) // nbytes)
 
 
 @functools.cache

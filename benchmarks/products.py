@@ -12,14 +12,11 @@ OpenBLAS is told to use the same instructions.
 import argparse
 import json
 import os
-import subprocess
-import sys
-import tempfile
 import time
 
 import numpy as np
 
-from benchmarks.harness import environment, use_cores
+from benchmarks.harness import figures_of, use_cores
 from benchmarks.machine import peaks
 from benchmarks.steps import SAMPLE, Bench, turns
 from fastnn.backends import native
@@ -98,15 +95,13 @@ def measure_isa(isa, repeats):
 
 def measure_products(repeats, isas=None):
     """{ISA build: its peak and rows}, each measured (and printed) in its own process."""
-    figures = {}
-    for isa in isas or native.isas():
-        with tempfile.NamedTemporaryFile("r") as file:
-            command = [sys.executable, "-m", "benchmarks.products", "--worker", "--isa", isa]
-            command += ["--repeats", str(repeats), "--json", file.name]
-            core = {"OPENBLAS_CORETYPE": CORES[isa]} if isa in CORES else {}
-            subprocess.run(command, check=True, env=environment(1) | core)
-            figures[isa] = json.load(file)
-    return figures
+    return {
+        isa: figures_of(
+            "products", "--worker", "--isa", isa, "--repeats", str(repeats),
+            **({"OPENBLAS_CORETYPE": CORES[isa]} if isa in CORES else {}),
+        )
+        for isa in isas or native.isas()
+    }  # fmt: skip
 
 
 def main():

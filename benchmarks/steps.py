@@ -126,10 +126,15 @@ class Bench:
 
     @property
     def bytes(self):
-        """Bytes that the step reads and writes."""
+        """Bytes that the step reads and writes: what is updated in place counts twice."""
         step = self.plan.steps[0]
-        used = [b for b in (*step.inputs, *step.outputs) if b is not None]
-        return sum(b.nbytes for b in used)  # what is updated in place counts twice
+        return sum(b.nbytes for b in (*step.inputs, *step.outputs) if b is not None)
+
+    @property
+    def held(self):
+        """Bytes of its operands."""
+        step = self.plan.steps[0]
+        return sum({b.offset: b.nbytes for b in (*step.inputs, *step.outputs) if b}.values())
 
     @property
     def elements(self):

@@ -150,3 +150,73 @@ class TestBench:
         monkeypatch.setattr(op, "define", lambda *given, **attrs: define(*given, **attrs) + 1e-3)
         with pytest.raises(steps.WrongResult, match="linear"):
             bench()
+
+
+class TestReadme:
+    @pytest.fixture
+    def whole(self):
+        """A report of a run of all parts."""
+        two = {
+            "fastnn": training([2e-3], 0.5),
+            "torch": training([8e-3], 0.5),
+            "fastnn, 1 thread": training([3e-3], 0.5),
+        }
+        compare(two)
+        found = report(torch=training([9.0] * 3, 0.5), jax=training([1.0] * 3, 5.0))
+        found["training"]["2"] = {"iris": {"peers": two, "floor": None}}
+        for workloads in found["training"].values():
+            for result in workloads["iris"]["peers"].values():
+                result["version"] = "7.8"
+        run = {"seconds": [5e-6], "wrong": False, "version": "7.8"}
+        seconds = {"v4": 1e-6}
+        return found | {
+            "repeats": 5,
+            "commit": "abc",
+            "machine": {"processor": "Abacus", "cores": 2, "system": "Linux", "python": "3.11",
+                        "numpy": "2.0"},
+            "limits": MACHINE,
+            "prediction": {"1": {"fastnn predict": run, "torch no_grad": run | {"wrong": True}}},
+            "startup": {"import numpy": [0.1], "import fastnn": [0.14]},
+            "products": {"v4": {"peak": 100.0, "rows": [
+                {"m": 99, "k": 99, "n": 999, "form": "NN", "flops": 2e7, "fastnn": 1e-5,
+                 "numpy": 2e-5}]}},
+            "kernels": [{"kernel": "sgd", "elements": 9, "bytes": 108, "flops": 18, "floor": 1e-9,
+                         "seconds": seconds}],
+        }  # fmt: skip
+
+    def test_the_part_between_the_markers_is_replaced(self, whole, tmp_path, monkeypatch):
+        pytest.importorskip("matplotlib", reason="pictures need Matplotlib")
+        from benchmarks import report as module
+
+        readme = tmp_path / "README.md"
+        readme.write_text(f"before\n{module.BEGIN}\nold\n{module.END}\nafter\n")
+        for name in ("TRAINING", "ROOFLINE"):
+            monkeypatch.setattr(module, name, tmp_path / f"{name}.svg")
+        module.write(whole, readme)
+        text = readme.read_text()
+        assert text.startswith(f"before\n{module.BEGIN}\n") and text.endswith("\nafter\n")
+        assert "old" not in text
+        assert "| iris | 1e+03 | 2 | 9 | wrong |" in text  # 1 thread; JAX learned something else
+        assert "| iris | 2 | 1.5 | 4 |" in text  # 2 threads
+        assert "| PyTorch no_grad | wrong |" in text
+        for stated in (
+            "Abacus",
+            "2 cores",
+            "Python 3.11",
+            "NumPy 2.0",
+            "PyTorch 7.8",
+            "commit abc",
+        ):
+            assert stated in text
+        assert (tmp_path / "TRAINING.svg").stat().st_size > 1000
+        first = (tmp_path / "ROOFLINE.svg").read_bytes()
+        module.write(whole, readme)
+        assert readme.read_text() == text
+        assert (tmp_path / "ROOFLINE.svg").read_bytes() == first
+
+    def test_a_part_that_was_not_run_is_an_error(self, whole):
+        from benchmarks import report as module
+
+        del whole["kernels"]
+        with pytest.raises(SystemExit, match="missing: kernels"):
+            module.write(whole)
