@@ -7,7 +7,6 @@ Called by `python -m benchmarks` (fastnn against other libraries) and `python -m
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -29,19 +28,29 @@ def environment(threads):
 def use_cores(count):
     """Keep this process on `count` of its cores; call it before a library counts them."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-count:])
+        one_of = {siblings(processor): processor for processor in sorted(os.sched_getaffinity(0))}
+        os.sched_setaffinity(0, list(one_of.values())[-count:])
+
+
+def siblings(processor):
+    """What tells the core of a processor from others: two hyper-threads share one."""
+    path = f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list"
+    if not os.path.exists(path):
+        return processor
+    with open(path) as file:
+        return file.read()
 
 
 def peak_memory():
     """The most memory that this process has held, in bytes."""
-    try:
-        # ru_maxrss of a child begins with what its parent held.
+    if os.path.exists("/proc/self/status"):  # ru_maxrss begins with what the parent held
         with open("/proc/self/status") as file:
             line = next(line for line in file if line.startswith("VmHWM"))
         return 1024 * int(line.split()[1])
-    except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most if sys.platform == "darwin" else 1024 * most
+    import resource  # not on Windows
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 class Answers:

@@ -42,8 +42,13 @@ def markdown(head, rows):
         yield "| " + " | ".join(row) + " |"
 
 
-def cell(value, form=".3g"):
-    return "" if value is None else "wrong" if value != value else format(value, form)
+def cell(value):
+    """Three digits, or all before the point; NaN stands for the figure of wrong work."""
+    if value is None:
+        return ""
+    if value != value:
+        return "wrong"
+    return f"{value:,.0f}" if value >= 999.5 else f"{value:.3g}"
 
 
 def tables(report):
@@ -90,7 +95,7 @@ def prediction_table(prediction):
         times = [
             float("nan") if f["wrong"] else 1e6 * statistics.median(f["seconds"]) for f in figures
         ]
-        rows.append([f"{NAMES[library]} {way}".strip(), *(cell(t, ",.4g") for t in times)])
+        rows.append([f"{NAMES[library]} {way}".strip(), *map(cell, times)])
     return markdown(head, rows)
 
 
