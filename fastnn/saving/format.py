@@ -19,8 +19,8 @@ with offsets counted from the end of the header, and the entry "__metadata__" wi
                 description and the data, in this order
 
 There is no compression, no path and no code in it, and nothing is imported for it. NaN and
-infinity are no JSON; the description holds none. Limits: a header of 1 MB, 10,000 arrays, JSON
-nested 64 deep.
+infinity are no JSON; the description holds none. Limits: a header of 1 MB, 10,000 arrays, 50,000
+opening braces, JSON nested 64 deep.
 
 `write` and `read` are called by the other files of this package only.
 """
@@ -44,6 +44,7 @@ import numpy as np
 FORMAT = 1
 MAX_HEADER = 2**20
 MAX_TENSORS = 10_000
+MAX_BRACES = 50_000  # a header of nothing but objects takes longest to read
 MAX_DEPTH = 64
 
 _DTYPES = {
@@ -93,7 +94,8 @@ def pack(description: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> l
     metadata = {"fastnn": text, "crc32": _checksum(table, text, parts)}
     header = json.dumps({"__metadata__": metadata, **table}, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
-    if len(header) > MAX_HEADER or len(table) > MAX_TENSORS or _too_deep(text):
+    large = len(header) > MAX_HEADER or header.count(b"{") > MAX_BRACES
+    if large or len(table) > MAX_TENSORS or _too_deep(text):
         raise ModelFileError(
             f"this model is too large for one file: its description takes {len(header):,} bytes, "
             f"at most {MAX_HEADER:,} are allowed, and it has {len(table):,} arrays, at most "
@@ -362,6 +364,8 @@ def load_json(text: Any, what: str) -> dict[str, Any]:
     """A JSON object, read strictly: no names twice, no NaN or infinity, not nested too deep."""
     try:
         text = text.decode("utf-8") if isinstance(text, bytes) else text
+        if text.count("{") > MAX_BRACES:
+            raise ModelFileError(f"{what} has more than {MAX_BRACES:,} objects")
         value = json.loads(
             text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
         )
