@@ -20,7 +20,7 @@ with offsets counted from the end of the header, and the entry "__metadata__" wi
 
 There is no compression, no path and no code in it, and nothing is imported for it. NaN and
 infinity are no JSON; the description holds none. Limits: a header of 1 MB, 10,000 arrays, 50,000
-opening braces, JSON nested 64 deep.
+objects and lists, nested 64 deep.
 
 `write` and `read` are called by the other files of this package only.
 """
@@ -44,7 +44,7 @@ import numpy as np
 FORMAT = 1
 MAX_HEADER = 2**20
 MAX_TENSORS = 10_000
-MAX_BRACES = 50_000  # a header of nothing but objects takes longest to read
+MAX_CONTAINERS = 50_000  # objects and lists: a header of nothing else takes longest to read
 MAX_DEPTH = 64
 
 _DTYPES = {
@@ -52,6 +52,7 @@ _DTYPES = {
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
+_ITEMSIZES = {name: np.dtype(dtype).itemsize for name, dtype in _DTYPES.items()}
 
 
 class ModelFileError(ValueError):
@@ -94,7 +95,7 @@ def pack(description: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> l
     metadata = {"fastnn": text, "crc32": _checksum(table, text, parts)}
     header = json.dumps({"__metadata__": metadata, **table}, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
-    large = len(header) > MAX_HEADER or header.count(b"{") > MAX_BRACES
+    large = len(header) > MAX_HEADER or _containers(header.decode()) > MAX_CONTAINERS
     if large or len(table) > MAX_TENSORS or _too_deep(text):
         raise ModelFileError(
             f"this model is too large for one file: its description takes {len(header):,} bytes, "
@@ -345,9 +346,9 @@ def _check_entry(name: str, entry: Any, begin: int, size: int) -> int:
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise ModelFileError(f"array {name[:80]!r} has the unknown dtype {str(dtype)[:20]!r}")
     lists = isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2
-    if not lists or len(shape) > 32 or not all(_is_size(n) for n in (*shape, *offsets)):
+    if not lists or len(shape) > 32 or not all(map(_is_size, (*shape, *offsets))):
         raise ModelFileError(f"array {name[:80]!r} has no proper shape and place; {_COPY_AGAIN}")
-    nbytes = math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize
+    nbytes = math.prod(shape) * _ITEMSIZES[dtype]
     if offsets[0] != begin or offsets[1] - begin != nbytes or offsets[1] > size:
         raise ModelFileError(
             f"array {name[:80]!r} has {nbytes:,} bytes by its shape but lies at {offsets[0]:,} to "
@@ -364,8 +365,8 @@ def load_json(text: Any, what: str) -> dict[str, Any]:
     """A JSON object, read strictly: no names twice, no NaN or infinity, not nested too deep."""
     try:
         text = text.decode("utf-8") if isinstance(text, bytes) else text
-        if text.count("{") > MAX_BRACES:
-            raise ModelFileError(f"{what} has more than {MAX_BRACES:,} objects")
+        if _containers(text) > MAX_CONTAINERS:
+            raise ModelFileError(f"{what} has more than {MAX_CONTAINERS:,} objects and lists")
         value = json.loads(
             text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
         )
@@ -380,6 +381,11 @@ def load_json(text: Any, what: str) -> dict[str, Any]:
     if _too_deep(text):
         raise ModelFileError(f"{what} is nested more than {MAX_DEPTH} deep")
     return value
+
+
+def _containers(text: str) -> int:
+    """How many objects and lists JSON has at most."""
+    return text.count("{") + text.count("[")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -400,7 +406,7 @@ def _finite(text: str) -> float:
     return value
 
 
-_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"')
+_STRINGS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
 _NO_BRACKETS = {ord(c): None for c in map(chr, range(128)) if c not in "[]{}"}
 
 
