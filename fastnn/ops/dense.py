@@ -11,18 +11,13 @@ from typing import Any
 
 from fastnn.ops.activations import ACTIVATIONS, parameters_of, rows_and_width
 from fastnn.ops.contract import Node, Op, Spec, emit, register
-from fastnn.ops.elementary import reduce
+from fastnn.ops.elementary import product_workspace, reduce
 from fastnn.ops.tensor import Size, Tensor, times
 
 
 def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """x @ w + b over the last axis of x."""
     return emit("linear", x, w, b, activation="linear")
-
-
-def workspace(k: int, n: int) -> int:
-    """Reals that a product may use to pack panels of its (k, n) matrix."""
-    return max(k, n) * 64 + 4096
 
 
 def _product_sizes(x: Tensor, w: Tensor, activation: str) -> tuple[Size | str, ...]:
@@ -89,7 +84,7 @@ class Linear(Op):
     def workspace(self, node: Node) -> int:
         _, k, n = self.sizes(node)[:3]
         assert isinstance(k, int) and isinstance(n, int)
-        return workspace(k, n)
+        return product_workspace(k, n)
 
     def flops(self, node: Node) -> Size:
         x, w = node.inputs[:2]

@@ -314,6 +314,15 @@ def where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
 # --- products ------------------------------------------------------------------------------------
 
 
+def product_workspace(k: int, n: int) -> int:
+    """Reals that a product may use to pack panels of its (k, n) matrix, and rows of the other.
+
+    The latter is done only where there are at least 128 columns.
+    """
+    longest = max(k, n)
+    return 64 * longest + 4096 if longest < 128 else 64 * 192 + 4096 + 384 * (192 + 16)
+
+
 @register
 class Matmul(Op):
     """y = a @ b over the last axis of a; `transpose_*` transposes that matrix first.
@@ -369,7 +378,7 @@ class Matmul(Op):
 
     def workspace(self, node: Node) -> int:
         _, k, n = (at_rows(s, 1) for s in self.sizes(node)[:3] if not isinstance(s, str))
-        return max(k, n) * 64 + 4096
+        return product_workspace(k, n)
 
     def flops(self, node: Node) -> Size:
         m, k, n = self._mkn(node.inputs[0], node.inputs[1], **node.attrs)

@@ -13,7 +13,7 @@ cdef extern from "tile.h" nogil:
     ctypedef struct panel "struct panel":
         int64_t lanes, rows, depth, vectors
         const void *a
-        int64_t a_row, a_step
+        int64_t a_row, a_step, a_tile
         const void *b
         int64_t b_row, b_last
         void *y
@@ -30,6 +30,9 @@ cdef extern from "tile.h" nogil:
                     const float *end) noexcept
     void pack_double(const panel *p, double *packed, const double *b, int64_t b_row,
                      bint transposed, const double *end) noexcept
+    void pack_tiles_float(panel *p, float *packed, int64_t packed_row) noexcept
+    void pack_tiles_double(panel *p, double *packed, int64_t packed_row) noexcept
+    const int FASTNN_TILE_ROWS
     void unpad_float(float *y, const float *padded, int64_t rows, int64_t columns,
                      int64_t lanes) noexcept
     void unpad_double(double *y, const double *padded, int64_t rows, int64_t columns,
@@ -62,9 +65,12 @@ cdef extern from "formulas.h" nogil:
                                         const double *c, int add) noexcept
 
 cdef enum:
-    DEPTH_BLOCK = 1024      # rows of b in one pass: a panel of them stays in the L2 cache
-    PACK_COLUMNS = 768      # from here on a packed panel is faster than b's distant rows
-    PACK_ROWS = 128         # ... if so many rows of a share the packing
+    ROW_VECTORS = 8         # of columns at once if a has one row (tile.h has as many)
+    DEPTH_BLOCK = 192       # rows of b in one pass: a panel of them stays in the L1 cache
+    ROW_BLOCK = 384         # rows of a in one pass: so much of it stays in the L2 cache
+    PACK_COLUMNS = 128      # from here on a panel is packed: b's rows lie far apart
+    PACK_ROWS = 32          # ... if so many rows of a share the packing
+    PACKED_ROW = DEPTH_BLOCK + 16   # numbers from row to row of a packed a
     NARROW_ROWS = 64        # narrow_product: rows and depth of what it keeps in the workspace
     NARROW_DEPTH = 128
     ROWS_AT_ONCE = 384      # rows of y in the cache when the activation passes over them
@@ -85,7 +91,9 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
     cdef int64_t a_row = 1 if a_transposed else a_line
     cdef int64_t a_step = a_line if a_transposed else 1
     cdef int64_t b_row, left, j, k
-    cdef bint packed
+    cdef bint packed, a_packed
+    cdef int64_t row, block
+    cdef real *a_workspace = workspace + 2 * DEPTH_BLOCK * FASTNN_LANES_float
     cdef panel p
 
     if real is float:
@@ -118,57 +126,69 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
 
     b_row = depth if b_transposed else columns
     packed = b_transposed or (columns >= PACK_COLUMNS and rows >= PACK_ROWS)
+    a_packed = columns >= PACK_COLUMNS and rows >= PACK_ROWS and (
+        a_transposed or a_line * <int64_t>sizeof(real) % 1024 == 0
+    )
+    # Blocks of depth of about the same length, whole vectors but for the last one. They must not
+    # depend on the number of rows.
+    block = (depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
+    block = ((depth + block - 1) // block + 15) // 16 * 16
     p.lanes = lanes
-    p.rows = rows
-    p.a_row = a_row
-    p.a_step = a_step
     p.y_row = columns
-    p.add = add
-    p.bias = p.saved = NULL
-    p.relu = False
-    k = 0
-    while k < depth:
-        p.depth = min(depth - k, <int64_t>DEPTH_BLOCK)
-        p.a = a + k * a_step
-        left = columns
-        while left > 0:
-            # The next panel begins `left` columns before the end. The last vector of all is moved
-            # back to end where the row ends.
-            p.shared = 0
-            if left >= 4 * lanes and rows == 1 and not packed:
-                p.vectors = 4
-                p.y_last = 3 * lanes
-            elif left > lanes:
-                p.vectors = 2
-                p.y_last = min(lanes, left - lanes)
-            else:
-                p.vectors = 1
-                p.y_last = 0
-                p.shared = lanes - left
-                left = lanes
-            j = columns - left
-            p.y = y + j
-            if packed:
-                pack(&p, workspace, b + (j * b_row + k if b_transposed else k * b_row + j), b_row,
-                     b_transposed, b + columns * depth)
-                p.b = workspace
-                p.b_row = p.vectors * lanes
-                p.b_last = p.b_row - lanes
-            else:
-                p.b = b + k * b_row + j
-                p.b_row = b_row
-                p.b_last = p.y_last
-            if bias != NULL and k == 0:
-                p.bias = bias + j
-            if k + p.depth == depth:
-                p.relu = relu
-                if saved != NULL:
-                    p.saved = saved + j
-            multiply(y, &p)
-            left -= p.y_last + lanes
-        p.add = True
-        p.bias = NULL
-        k += p.depth
+    row = 0
+    while row < rows:
+        p.rows = min(rows - row, <int64_t>ROW_BLOCK) if a_packed else rows
+        p.add = add
+        p.bias = p.saved = NULL
+        p.relu = False
+        k = 0
+        while k < depth:
+            p.depth = min(depth - k, block)
+            p.a = a + row * a_row + k * a_step
+            p.a_row = a_row
+            p.a_step = a_step
+            p.a_tile = FASTNN_TILE_ROWS * a_row
+            if a_packed:
+                pack_tiles(&p, a_workspace)
+            left = columns
+            while left > 0:
+                # The next panel begins `left` columns before the end. The last vector of all is
+                # moved back to end where the row ends.
+                p.shared = 0
+                if left > lanes:
+                    p.vectors = 2
+                    if rows == 1 and not packed:
+                        p.vectors = min((left + lanes - 1) // lanes, <int64_t>ROW_VECTORS)
+                    p.y_last = min(p.vectors * lanes, left) - lanes
+                else:
+                    p.vectors = 1
+                    p.y_last = 0
+                    p.shared = lanes - left
+                    left = lanes
+                j = columns - left
+                p.y = y + row * columns + j
+                if packed:
+                    pack(&p, workspace, b + (j * b_row + k if b_transposed else k * b_row + j),
+                         b_row, b_transposed, b + columns * depth)
+                    p.b = workspace
+                    p.b_row = p.vectors * lanes
+                    p.b_last = p.b_row - lanes
+                else:
+                    p.b = b + k * b_row + j
+                    p.b_row = b_row
+                    p.b_last = p.y_last
+                if bias != NULL and k == 0:
+                    p.bias = bias + j
+                if k + p.depth == depth:
+                    p.relu = relu
+                    if saved != NULL:
+                        p.saved = saved + row * columns + j
+                multiply(y, &p)
+                left -= p.y_last + lanes
+            p.add = True
+            p.bias = NULL
+            k += p.depth
+        row += p.rows
     return relu or saved != NULL
 
 
@@ -188,6 +208,7 @@ cdef void narrow_product(real *y, int64_t rows, int64_t columns, int64_t depth,
     p.vectors = 1
     p.a_row = a_row
     p.a_step = a_step
+    p.a_tile = FASTNN_TILE_ROWS * a_row
     p.b = b_padded
     p.y = y_padded
     p.b_last = p.y_last = p.shared = 0
@@ -235,6 +256,13 @@ cdef inline void pack(const panel *p, real *packed, const real *b, int64_t b_row
         pack_float(p, packed, b, b_row, transposed, end)
     else:
         pack_double(p, packed, b, b_row, transposed, end)
+
+
+cdef inline void pack_tiles(panel *p, real *packed) noexcept nogil:
+    if real is float:
+        pack_tiles_float(p, packed, PACKED_ROW)
+    else:
+        pack_tiles_double(p, packed, PACKED_ROW)
 
 
 cdef inline void unpad(real *y, const real *padded, int64_t rows, int64_t columns,

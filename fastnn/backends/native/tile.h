@@ -1,6 +1,6 @@
 /* The inner part of every matrix product: y = a @ b, one panel of columns at a time.
  *
- * linear.pxi cuts a product into panels of at most four vectors of columns and describes each in a
+ * linear.pxi cuts a product into panels of a few vectors of columns and describes each in a
  * `struct panel`; `multiply_panel` computes it in tiles of a few rows whose sums stay in registers
  * from the first product to the last. Nothing here knows about layers. The other functions bring
  * b into the form that a tile reads (rows of whole vectors), or serve the shapes that do not fill
@@ -29,7 +29,7 @@ struct panel {
     int64_t lanes;                  /* of the vectors: FASTNN_LANES_ of the type, or half of it */
     int64_t rows, depth, vectors;   /* y (rows, vectors) = a (rows, depth) @ b (depth, vectors) */
     const void *a;
-    int64_t a_row, a_step;          /* a[r, k] is at r * a_row + k * a_step */
+    int64_t a_row, a_step, a_tile;  /* a[r, k] of tile t is at t * a_tile + r * a_row + k * a_step */
     const void *b;
     int64_t b_row, b_last;          /* from row to row; from the row's start to its last vector */
     void *y;
@@ -119,15 +119,15 @@ FASTNN_TILE_ENTRIES(double)
 
 /* One tile of R rows from `row` on and V vectors: R and V are constants at every call, so the
  * loops over them vanish and `sum` lives in registers. */
-FASTNN_INLINE void T(tile)(const struct panel *p, int64_t row, const int R, const int V)
+FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, const int R,
+                           const int V)
 {
-    const REAL *a = (const REAL *)p->a + row * p->a_row;
     const REAL *b = (const REAL *)p->b;
     REAL *y = (REAL *)p->y + row * p->y_row;
     const int64_t a_row = p->a_row, a_step = p->a_step, y_row = p->y_row;
     const REAL *saved = p->saved ? (const REAL *)p->saved + row * p->y_row : NULL;
-    int64_t b_at[4], y_at[4];       /* where each vector starts in its row */
-    VEC sum[8][4];
+    int64_t b_at[8], y_at[8];       /* where each vector starts in its row */
+    VEC sum[8][8];
 
     UNROLL for (int v = 0; v < V; v++) {
         b_at[v] = v > 0 && v == V - 1 ? p->b_last : v * LANES;
@@ -136,12 +136,16 @@ FASTNN_INLINE void T(tile)(const struct panel *p, int64_t row, const int R, cons
         UNROLL for (int r = 0; r < R; r++)
             sum[r][v] = start;
     }
-    if (saved)                      /* it arrives while the sums grow */
+    if (p->depth >= 32)             /* they arrive while the sums grow */
+        UNROLL for (int r = 0; r < R; r++)
+            UNROLL for (int v = 0; v < V; v++)
+                FASTNN_PREFETCH(y + r * y_row + y_at[v]);
+    if (saved)
         UNROLL for (int r = 0; r < R; r++)
             UNROLL for (int v = 0; v < V; v++)
                 FASTNN_PREFETCH(saved + r * y_row + y_at[v]);
     for (int64_t k = p->depth; k > 0; k--) {
-        VEC b_row[4];
+        VEC b_row[8];
         UNROLL for (int v = 0; v < V; v++)
             b_row[v] = LOAD(b + b_at[v]);
         UNROLL for (int r = 0; r < R; r++)
@@ -172,19 +176,22 @@ FASTNN_INLINE void T(tile)(const struct panel *p, int64_t row, const int R, cons
 /* All rows of a panel: the largest tile as often as it fits, then smaller ones. */
 FASTNN_INLINE void T(tiles)(const struct panel *p, const int V)
 {
+    const REAL *a = (const REAL *)p->a;
     int64_t row = 0;
-    for (; row + FASTNN_TILE_ROWS <= p->rows; row += FASTNN_TILE_ROWS)
-        T(tile)(p, row, FASTNN_TILE_ROWS, V);
+    for (; row + FASTNN_TILE_ROWS <= p->rows; row += FASTNN_TILE_ROWS, a += p->a_tile)
+        T(tile)(p, a, row, FASTNN_TILE_ROWS, V);
     if (row + 4 <= p->rows) {
-        T(tile)(p, row, 4, V);
+        T(tile)(p, a, row, 4, V);
         row += 4;
+        a += 4 * p->a_row;
     }
     if (row + 2 <= p->rows) {
-        T(tile)(p, row, 2, V);
+        T(tile)(p, a, row, 2, V);
         row += 2;
+        a += 2 * p->a_row;
     }
     if (row < p->rows)
-        T(tile)(p, row, 1, V);
+        T(tile)(p, a, row, 1, V);
 }
 
 FASTNN_NOINLINE void T(one_vector)(const struct panel *p)
@@ -197,10 +204,19 @@ FASTNN_NOINLINE void T(two_vectors)(const struct panel *p)
     T(tiles)(p, 2);
 }
 
-/* A single row needs more columns at once: one sum after the other would wait for itself. */
-FASTNN_NOINLINE void T(one_row_of_four)(const struct panel *p)
+/* A single row needs more columns at once: few sums would wait for themselves, and b is read just
+ * once, best from its start to its end. */
+FASTNN_NOINLINE void T(one_row)(const struct panel *p)
 {
-    T(tile)(p, 0, 1, 4);
+    const REAL *a = (const REAL *)p->a;
+    switch (p->vectors) {
+    case 3: T(tile)(p, a, 0, 1, 3); break;
+    case 4: T(tile)(p, a, 0, 1, 4); break;
+    case 5: T(tile)(p, a, 0, 1, 5); break;
+    case 6: T(tile)(p, a, 0, 1, 6); break;
+    case 7: T(tile)(p, a, 0, 1, 7); break;
+    case 8: T(tile)(p, a, 0, 1, 8); break;
+    }
 }
 
 FASTNN_INLINE void T(multiply_panel)(const struct panel *p)
@@ -210,7 +226,7 @@ FASTNN_INLINE void T(multiply_panel)(const struct panel *p)
     else if (p->vectors == 2)
         T(two_vectors)(p);
     else
-        T(one_row_of_four)(p);
+        T(one_row)(p);
 }
 
 /* The vector at `from`, with zeros for what lies at or after `end`: never read. */
@@ -233,6 +249,8 @@ FASTNN_NOINLINE void T(pack_rows)(const struct panel *p, REAL *packed, const REA
     int64_t k = 0;
     if (p->vectors == 2) {
         for (; k < p->depth; k++, b += b_row, packed += 2 * LANES) {
+            FASTNN_PREFETCH(b + 8 * b_row);
+            FASTNN_PREFETCH(b + 8 * b_row + p->y_last);
             STORE(packed, LOAD(b));
             STORE(packed + LANES, LOAD(b + p->y_last));
         }
@@ -266,8 +284,10 @@ FASTNN_NOINLINE void T(pack_columns)(const struct panel *p, REAL *packed, const 
                 row = copy;
                 row_step = LANES;
             }
-            UNROLL for (int i = 0; i < LANES; i++, row += row_step)
+            UNROLL for (int i = 0; i < LANES; i++, row += row_step) {
+                FASTNN_PREFETCH(row + 2 * LANES);
                 square[i] = LOAD(row);
+            }
             UNROLL for (int step = 1; step < LANES; step *= 2)
                 UNROLL for (int i = 0; i < LANES; i++)
                     if (!(i & step))
@@ -276,6 +296,34 @@ FASTNN_NOINLINE void T(pack_columns)(const struct panel *p, REAL *packed, const 
                 STORE(to, square[i]);
         }
     }
+}
+
+/* The part of a that p describes, so that its tiles lie one after the other: neither rows that are
+ * a multiple of 1 KB apart (they share few places in the L1 cache) nor rows that are read down their
+ * columns (a page each) do well in place. `packed_row` numbers are from row to row, where rows stay
+ * rows. p describes the packed a afterwards. */
+FASTNN_NOINLINE void T(pack_tiles)(struct panel *p, REAL *packed, int64_t packed_row)
+{
+    const REAL *a = (const REAL *)p->a;
+    p->a = packed;
+    if (p->a_step == 1) {
+        for (int64_t r = 0; r < p->rows; r++, a += p->a_row, packed += packed_row)
+            memcpy(packed, a, (size_t)p->depth * sizeof(REAL));
+        p->a_row = packed_row;
+        p->a_tile = FASTNN_TILE_ROWS * packed_row;
+        return;
+    }
+    const int64_t tile = FASTNN_TILE_ROWS * p->depth;
+    for (int64_t k = 0; k < p->depth; k++, a += p->a_step, packed += FASTNN_TILE_ROWS) {
+        REAL *to = packed;
+        int64_t r = 0;
+        for (; r + FASTNN_TILE_ROWS <= p->rows; r += FASTNN_TILE_ROWS, to += tile)
+            memcpy(to, a + r, FASTNN_TILE_ROWS * sizeof(REAL));
+        for (; r < p->rows; r++, to++)
+            *to = a[r];
+    }
+    p->a_step = FASTNN_TILE_ROWS;
+    p->a_tile = tile;
 }
 
 /* rows (rows, one vector) to y (rows, columns), columns < LANES. Each store runs over into the next
