@@ -34,6 +34,7 @@ MSVC = ["/O2"]
 
 # The name of each ISA, with the flags of gcc and clang, and those of MSVC.
 ISAS = {
+    "v2": (["-march=x86-64-v2"], []),
     "v3": (["-march=x86-64-v3"], ["/arch:AVX2"]),
     "v4": (["-march=x86-64-v4", "-mprefer-vector-width=512"], ["/arch:AVX512"]),
 }
@@ -55,11 +56,11 @@ def extension(module, source):
 
 
 class BuildNative(build_ext):
-    """Translates to C in the build folder, then compiles all modules, two at a time."""
+    """Translates to C in the build folder, then compiles all modules side by side."""
 
     def finalize_options(self):
         super().finalize_options()
-        self.parallel = self.parallel or 2
+        self.parallel = self.parallel or os.cpu_count() or 1
 
     def build_extensions(self):
         folder = Path(self.build_temp) / "cython"

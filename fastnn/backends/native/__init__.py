@@ -1,6 +1,6 @@
 """The native executor: choosing the ISA build, and turning a plan into kernel calls.
 
-Imported when a model first needs it. FASTNN_ISA ("v3", "v4", ...) overrides the choice; tests load
+Imported when a model first needs it. FASTNN_ISA ("v2", "v3", ...) overrides the choice; tests load
 several builds side by side with `executor_for`.
 """
 
@@ -24,7 +24,7 @@ from fastnn.engine.plan import Buffer, Plan, Step
 from fastnn.ops.contract import Op
 from fastnn.ops.tensor import Rows, at_rows
 
-ISAS = ("v4", "v3", "base")  # best first; setup.py builds them
+ISAS = ("v4", "v3", "v2", "base")  # best first; setup.py builds them
 TARGETS = ("float32", "float64", "int32")  # of the gather, by number
 
 # What a step costs one core, roughly: it decides which steps are cut into parts. Starting a helper

@@ -49,6 +49,7 @@ cdef extern from * nogil:
     bint all_finite_double(const double *x, int64_t n)
 
 cdef extern from "processor.h":
+    int runs_v2()
     int runs_v3()
     int runs_v4()
 
@@ -116,6 +117,8 @@ def runs(isa):
         return bool(runs_v4())
     if isa == "v3":
         return bool(runs_v3())
+    if isa == "v2":
+        return bool(runs_v2())
     return isa == "base"
 
 
