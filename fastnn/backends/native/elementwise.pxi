@@ -37,6 +37,8 @@ cdef extern from "rows.h" nogil:
     double row_sum_double(const double *x, int64_t count) noexcept
     float row_dot_float(const float *a, const float *b, int64_t count) noexcept
     double row_dot_double(const double *a, const double *b, int64_t count) noexcept
+    float row_dot_nonzero_float(const float *a, const float *b, int64_t count) noexcept
+    double row_dot_nonzero_double(const double *a, const double *b, int64_t count) noexcept
     float row_maximum_float(const float *x, int64_t count) noexcept
     double row_maximum_double(const double *x, int64_t count) noexcept
     bint row_has_nan_float(const float *x, int64_t count) noexcept
@@ -168,6 +170,13 @@ cdef inline real row_dot(const real *a, const real *b, int64_t count) noexcept n
         return row_dot_float(a, b, count)
     else:
         return row_dot_double(a, b, count)
+
+
+cdef inline real row_dot_nonzero(const real *a, const real *b, int64_t count) noexcept nogil:
+    if real is float:
+        return row_dot_nonzero_float(a, b, count)
+    else:
+        return row_dot_nonzero_double(a, b, count)
 
 
 cdef void softmax_rows(real *y, const real *x, int64_t rows, int64_t width) noexcept nogil:
@@ -372,15 +381,33 @@ cdef inline const real *line(real *chunk, const real *x, int64_t count,
     return chunk
 
 
+cdef extern from * nogil:
+    """
+    #define CHOOSE_LINE(REAL)                                                                     \\
+        FASTNN_NOINLINE void choose_##REAL(REAL *y, const REAL *condition, const REAL *a,         \\
+                                           const REAL *b, int64_t n, int add) {                   \\
+            FASTNN_PRAGMA(omp simd)                                                               \\
+            for (int64_t i = 0; i < n; i++) {                                                     \\
+                const REAL left = a[i], right = b[i];                                             \\
+                const REAL value = condition[i] != (REAL)0 ? left : right;                        \\
+                y[i] = add ? y[i] + value : value;                                                \\
+            }                                                                                     \\
+        }
+    CHOOSE_LINE(float)
+    CHOOSE_LINE(double)
+    """
+    void choose_float(float *y, const float *condition, const float *a, const float *b, int64_t n,
+                      bint add) noexcept
+    void choose_double(double *y, const double *condition, const double *a, const double *b,
+                       int64_t n, bint add) noexcept
+
+
 cdef void where_line(real *y, const real *condition, const real *a, const real *b, int64_t count,
                      bint add) noexcept nogil:
-    cdef int64_t i
-    if add:
-        for i in range(count):
-            y[i] += a[i] if condition[i] != <real>0 else b[i]
+    if real is float:
+        choose_float(y, condition, a, b, count, add)
     else:
-        for i in range(count):
-            y[i] = a[i] if condition[i] != <real>0 else b[i]
+        choose_double(y, condition, a, b, count, add)
 
 
 cdef void where(real **p, const int64_t *n, const double *c) noexcept nogil:
@@ -440,10 +467,10 @@ cdef double reduced(const real *x, const walk *over, bint maximum) noexcept nogi
                     total = larger(total, NAN if row_has_nan(row, over.d[3])
                                    else row_maximum(row, over.d[3]))
                 elif maximum:
-                    for m in range(over.d[3]):
+                    for m in range(over.d[3]):  # scalar: few numbers, or far apart
                         total = larger(total, row[m * over.a[3]])
                 else:
-                    for m in range(over.d[3]):
+                    for m in range(over.d[3]):  # scalar: numbers that lie apart
                         total += <double>row[m * over.a[3]]
     return total
 
@@ -513,7 +540,7 @@ cdef void reduce(real **p, const int64_t *n, const double *c) noexcept nogil:
                                                   width)
                                 else:
                                     sum_lines(<double *>total, lines, over.d[3], over.a[3], width)
-                    for m in range(width):
+                    for m in range(width):      # scalar: once per result
                         put(y, n[0], total[m], number, add)
                         y += 1
                     start += width

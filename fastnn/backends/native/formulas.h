@@ -19,6 +19,7 @@
 #define EXPM1(x) CHOOSE(expm1, x)
 #define LOG(x) CHOOSE(log, x)
 #define LOG1P(x) CHOOSE(log1p, x)
+#define LOG1P_EXP(x) CHOOSE(log1p_exp, x)
 #define TANH(x) CHOOSE(tanh, x)
 #define SIGMOID(x) CHOOSE(sigmoid, x)
 #define ERF(x) CHOOSE(erf, x)
@@ -48,13 +49,13 @@
     ENTRY(sigmoid, y, y = SIGMOID(x), dx = dy * y * (C(1) - y))                                   \
     ENTRY(hard_sigmoid, y, y = x < C(-3) ? C(0) : x > C(3) ? C(1) : (x + C(3)) / C(6),            \
           dx = y <= C(0) ? C(0) : y >= C(1) ? C(0) : dy / C(6))                                   \
-    ENTRY(log_sigmoid, y, y = (x < C(0) ? x : C(0)) - LOG1P(EXP(-ABSOLUTE(x))),                   \
+    ENTRY(log_sigmoid, y, y = (x < C(0) ? x : C(0)) - LOG1P_EXP(-ABSOLUTE(x)),                    \
           dx = dy * -EXPM1(y))                                                                    \
     ENTRY(tanh, y, y = TANH(x), dx = dy * (C(1) - y * y))                                         \
     ENTRY(hard_tanh, y, y = x < C(-1) ? C(-1) : x > C(1) ? C(1) : x,                              \
           dx = y <= C(-1) ? C(0) : y >= C(1) ? C(0) : dy)                                         \
     ENTRY(exponential, y, y = EXP(x), dx = dy * y)                                                \
-    ENTRY(softplus, y, y = (x > C(0) ? x : C(0)) + LOG1P(EXP(-ABSOLUTE(x))),                      \
+    ENTRY(softplus, y, y = (x > C(0) ? x : C(0)) + LOG1P_EXP(-ABSOLUTE(x)),                       \
           dx = dy * -EXPM1(-y))                                                                   \
     ENTRY(softsign, y, y = x / (C(1) + ABSOLUTE(x)),                                              \
           REAL rest = C(1) - ABSOLUTE(y); dx = dy * rest * rest)                                  \

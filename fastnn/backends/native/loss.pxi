@@ -13,6 +13,11 @@ cdef extern from "losses.h" nogil:
                               int add, const double *c) noexcept
     void (**loss_slope_double)(double *dp, const double *p, const double *t, int64_t n,
                                double factor, int add, const double *c) noexcept
+    double row_crossentropy_float(const float *x, const float *t, float total, int64_t n) noexcept
+    double row_crossentropy_double(const double *x, const double *t, double total,
+                                   int64_t n) noexcept
+    float row_unclipped_float(const float *x, const float *t, float total, int64_t n) noexcept
+    double row_unclipped_double(const double *x, const double *t, double total, int64_t n) noexcept
     const int LOSS_squared_error
     float log_float(float x) noexcept
     double log_double(double x) noexcept
@@ -119,13 +124,9 @@ cdef void softmax_crossentropy(real **p, const int64_t *n, const double *c) noex
                 mass[i] = 1
                 aligned[i] = y[i * width + labels[first + i]]
             else:
-                mass[i] = 0
-                aligned[i] = 0
-                for j in range(width):
-                    value = t[(first + i) * width + j]
-                    mass[i] += value
-                    if value != <real>0:    # 0 times -inf is 0 here
-                        aligned[i] += value * y[i * width + j]
+                mass[i] = <real>row_sum(t + (first + i) * width, width)
+                aligned[i] = row_dot_nonzero(t + (first + i) * width,
+                                             <const real *>y + i * width, width)
         map_line(UNARY, UNARY_exp, y, y, count * width, False)
         for i in range(count):
             total[i] = <real>row_sum(<const real *>y + i * width, width)
@@ -133,7 +134,7 @@ cdef void softmax_crossentropy(real **p, const int64_t *n, const double *c) noex
             for j in range(width):
                 y[i * width + j] *= factor
         map_line(UNARY, UNARY_log, <real *>total, <const real *>total, count, False)
-        for i in range(count):
+        for i in range(count):      # scalar: a step per row
             loss = <double>(total[i] * mass[i] - aligned[i])
             if weight != NULL:
                 value = weight[(first + i) // per]
@@ -194,17 +195,18 @@ cdef void crossentropy(real **p, const int64_t *n, const double *c) noexcept nog
     cdef const int32_t *labels = <const int32_t *>p[2]
     cdef const real *t = p[2]
     cdef const real *weight = p[3]
-    cdef int64_t rows = n[0], width = n[1], per = n[3], row, j
+    cdef int64_t rows = n[0], width = n[1], per = n[3], row
     cdef real total, factor
     cdef double loss
     for row in range(rows):
         total = <real>row_sum(x, width)
-        loss = 0
         if n[2]:
             loss = -<double>natural_log(clipped(x[labels[row]] / total))
         else:
-            for j in range(width):
-                loss -= <double>(t[j] * natural_log(clipped(x[j] / total)))
+            if real is float:
+                loss = row_crossentropy_float(x, t, total, width)
+            else:
+                loss = row_crossentropy_double(x, t, total, width)
             t += width
         factor = weight_of(weight, row, per)
         sums[0] += loss * <double>factor
@@ -229,11 +231,13 @@ cdef void crossentropy_backward(real **p, const int64_t *n, const double *c) noe
     for row in range(rows):
         total = <real>row_sum(x, width)
         factor = <real>scale * weight_of(weight, row, per)
-        dot = 0
-        for j in range(width):
-            q = x[j] / total
-            target = (<real>(labels[row] == j)) if sparse else t[j]
-            dot -= target if clipped(q) == q else <real>0
+        if sparse:
+            q = x[labels[row]] / total
+            dot = <real>-1 if clipped(q) == q else <real>0
+        elif real is float:
+            dot = -row_unclipped_float(x, t, total, width)
+        else:
+            dot = -row_unclipped_double(x, t, total, width)
         for j in range(width):
             q = x[j] / total
             target = (<real>(labels[row] == j)) if sparse else t[j]
@@ -260,7 +264,7 @@ cdef inline real inverse_norm(const real *x, int64_t width) noexcept nogil:
 cdef inline int64_t best_wrong(const real *x, const real *t, int64_t width) noexcept nogil:
     """The place of the first largest (1 - t) x."""
     cdef int64_t best = 0, j
-    for j in range(1, width):
+    for j in range(1, width):   # scalar: it looks for a place
         if (<real>1 - t[j]) * x[j] > (<real>1 - t[best]) * x[best]:
             best = j
     return best

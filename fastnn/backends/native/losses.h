@@ -40,7 +40,7 @@
           const REAL inside = (q - t) / (q * (C(1) - q));                                         \
           d = p < LOW ? C(0) : p > HIGH ? C(0) : inside)                                          \
     ENTRY(binary_crossentropy_logits,                                                             \
-          l = (p < C(0) ? C(0) : p) - p * t + LOG1P(EXP(-ABSOLUTE(p))), d = SIGMOID(p) - t)       \
+          l = (p < C(0) ? C(0) : p) - p * t + LOG1P_EXP(-ABSOLUTE(p)), d = SIGMOID(p) - t)       \
     ENTRY(percentage_error, l = C(100) * ABSOLUTE((t - p) / AT_LEAST(ABSOLUTE(t), LOW)),          \
           d = C(100) * SIGN(p - t) / AT_LEAST(ABSOLUTE(t), LOW))                                  \
     ENTRY(squared_logarithmic_error, const REAL e = LOG_DIFFERENCE; l = e * e,                    \
@@ -51,7 +51,7 @@
           const REAL e = p - t; d = ABSOLUTE(e) <= c0 ? e : c0 * SIGN(e))                         \
     ENTRY(log_cosh,                                                                               \
           const REAL e = ABSOLUTE(p - t);                                                         \
-          l = e + LOG1P(EXP(C(-2) * e)) - C(0.69314718055994531), d = TANH(p - t))                \
+          l = e + LOG1P_EXP(C(-2) * e) - C(0.69314718055994531), d = TANH(p - t))                \
     ENTRY(binary_focal, /* c0: gamma; c1, c2: the weights of ones and zeros */                    \
           const REAL q = CLIP(p);                                                                 \
           l = (c1 * t + c2 * (C(1) - t)) * POWER(MISSED, c0) * BCE(q, t),                         \
@@ -128,6 +128,28 @@ enum { LOSSES(ENTRY_ID) LOSS_COUNT };
             }                                                                                     \
         }                                                                                         \
     }
+/* A row of probabilities x / total: the sum of -t log, and that of the t of those not clipped. */
+#define PROBABILITY_ROWS                                                                          \
+    FASTNN_NOINLINE double TYPED(row_crossentropy)(const REAL *x, const REAL *t, REAL total,      \
+                                                   int64_t n) {                                   \
+        double sum = 0;                                                                           \
+        FASTNN_PRAGMA(omp simd reduction(+ : sum))                                                \
+        for (int64_t i = 0; i < n; i++) {                                                         \
+            const REAL q = x[i] / total;                                                          \
+            sum -= (double)(t[i] * LOG(CLIP(q)));                                                 \
+        }                                                                                         \
+        return sum;                                                                               \
+    }                                                                                             \
+    FASTNN_NOINLINE REAL TYPED(row_unclipped)(const REAL *x, const REAL *t, REAL total,           \
+                                              int64_t n) {                                        \
+        REAL sum = 0;                                                                             \
+        FASTNN_PRAGMA(omp simd reduction(+ : sum))                                                \
+        for (int64_t i = 0; i < n; i++) {                                                         \
+            const REAL q = x[i] / total, target = t[i];                                           \
+            sum += q < LOW ? C(0) : q > HIGH ? C(0) : target;                                     \
+        }                                                                                         \
+        return sum;                                                                               \
+    }
 #define LOSS_NUMBERS                                                                              \
     const REAL c0 = (REAL)c[0], c1 = (REAL)c[1], c2 = (REAL)c[2];                                 \
     (void)c0, (void)c1, (void)c2;
@@ -138,6 +160,7 @@ enum { LOSSES(ENTRY_ID) LOSS_COUNT };
 #define REAL float
 #define TYPED(name) name##_float
 LOSSES(LOSS_LOOPS)
+PROBABILITY_ROWS
 static double (*const loss_sum_float[])(const float *p, const float *t, int64_t n,
                                                 const double *c) = {
     LOSSES(SUM_ADDRESS)};
@@ -150,6 +173,7 @@ static void (*const loss_slope_float[])(float *dp, const float *p, const float *
 #define REAL double
 #define TYPED(name) name##_double
 LOSSES(LOSS_LOOPS)
+PROBABILITY_ROWS
 static double (*const loss_sum_double[])(const double *p, const double *t, int64_t n,
                                                  const double *c) = {
     LOSSES(SUM_ADDRESS)};

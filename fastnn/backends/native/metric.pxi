@@ -9,7 +9,7 @@ from libc.math cimport ceil
 cdef inline int64_t largest(const real *x, int64_t width) noexcept nogil:
     """The place of the first largest value."""
     cdef int64_t best = 0, j
-    for j in range(1, width):
+    for j in range(1, width):   # scalar: it looks for a place
         if x[j] > x[best]:
             best = j
     return best
@@ -74,7 +74,7 @@ cdef void one_hot(real **p, const int64_t *n, const double *c) noexcept nogil:
     cdef int64_t i
     for i in range(n[0] * n[1] if not n[2] & 1 else 0):
         y[i] = 0
-    for i in range(n[0]):
+    for i in range(n[0]):       # scalar: one number per row
         if 0 <= t[i] < n[1]:
             y[i * n[1] + t[i]] += <real>1
 
@@ -129,7 +129,7 @@ cdef void top_k_only(real **p, const int64_t *n, const double *c) noexcept nogil
     for row in range(n[0]):
         for j in range(width):
             above = 0
-            for i in range(width):
+            for i in range(width):  # scalar: a metric of rare use
                 above += x[i] > x[j] or (x[i] == x[j] and i < j)
             value = x[j] if above < n[2] else <real>-1e10
             y[j] = y[j] + value if n[3] & 1 else value
@@ -183,7 +183,7 @@ cdef void class_counts(real **p, const int64_t *n, const double *c) noexcept nog
         factor = <double>weight_of(<const real *>p[3], row, n[3])
         if c[0] != 0:
             threshold = row_maximum(x, width)
-        for j in range(width):
+        for j in range(width):      # scalar: a metric of rare use
             if c[0] != 0:
                 right = x[j] >= threshold and (x[j] > tiny or x[j] < -tiny)
             else:
@@ -205,7 +205,7 @@ cdef void r2_sums(real **p, const int64_t *n, const double *c) noexcept nogil:
     cdef double factor, aim, error
     for row in range(rows):
         factor = <double>weight_of(<const real *>p[3], row, n[3])
-        for j in range(width):
+        for j in range(width):      # scalar: a metric of rare use
             aim = <double>t[j]
             error = aim - <double>x[j]
             cells[j] += factor * aim

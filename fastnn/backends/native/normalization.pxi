@@ -43,6 +43,25 @@ cdef extern from * nogil:
             FASTNN_PRAGMA(omp simd reduction(+ : sum))                                            \\
             for (int64_t i = 0; i < n; i++) sum += (double)dy[i] * ((double)x[i] - mean);         \\
             return sum;                                                                           \\
+        }                                                                                         \\
+        /* one row of layer_norm_backward: what it adds to dgamma and dbeta, and the sums of      \\
+         * gamma dy and gamma dy (x - mean) rstd */                                               \\
+        FASTNN_NOINLINE void layer_sums_##REAL(double *dgamma, double *dbeta, double *a,          \\
+                                               double *b, const REAL *dy, const REAL *x,          \\
+                                               const REAL *gamma, double mean, double rstd,       \\
+                                               int64_t n) {                                       \\
+            double sum = 0, product = 0;                                                          \\
+            FASTNN_PRAGMA(omp simd reduction(+ : sum, product))                                   \\
+            for (int64_t i = 0; i < n; i++) {                                                     \\
+                const double d = (double)dy[i], g = d * ((double)x[i] - mean) * rstd;             \\
+                const double factor = gamma ? (double)gamma[i] : 1.0;                             \\
+                dgamma[i] += g;                                                                   \\
+                dbeta[i] += d;                                                                    \\
+                sum += d * factor;                                                                \\
+                product += g * factor;                                                            \\
+            }                                                                                     \\
+            *a = sum;                                                                             \\
+            *b = product;                                                                         \\
         }
     NORMAL_LOOPS(float)
     NORMAL_LOOPS(double)
@@ -59,6 +78,12 @@ cdef extern from * nogil:
     double run_squares_double(double mean, const double *x, int64_t n) noexcept
     double run_product_float(double mean, const float *dy, const float *x, int64_t n) noexcept
     double run_product_double(double mean, const double *dy, const double *x, int64_t n) noexcept
+    void layer_sums_float(double *dgamma, double *dbeta, double *a, double *b, const float *dy,
+                          const float *x, const float *gamma, double mean, double rstd,
+                          int64_t n) noexcept
+    void layer_sums_double(double *dgamma, double *dbeta, double *a, double *b, const double *dy,
+                           const double *x, const double *gamma, double mean, double rstd,
+                           int64_t n) noexcept
 
 
 cdef inline double run_sum(const real *x, int64_t n) noexcept nogil:
@@ -173,7 +198,7 @@ cdef void batch_norm(real **p, const int64_t *n, const double *c) noexcept nogil
     for k in range(channels):
         mean[k] /= <double>number
     channel_squares(variance, mean, <const real *>p[5], outer, channels, inner)
-    for k in range(channels):
+    for k in range(channels):   # scalar: once per channel
         variance[k] /= <double>number
         rstd = 1 / sqrt(variance[k] + c[0])
         p[1][k] = <real>mean[k]
@@ -315,14 +340,10 @@ cdef void layer_norm_backward(real **p, const int64_t *n, const double *c) noexc
     for row in range(n[0]):
         mean = <double>p[5][row]
         rstd = <double>p[6][row]
-        a = 0
-        b = 0
-        for j in range(width):
-            g = <double>dy[j] * (<double>x[j] - mean) * rstd
-            dgamma[j] += g
-            dbeta[j] += <double>dy[j]
-            b += g if gamma == NULL else g * <double>gamma[j]
-            a += <double>dy[j] if gamma == NULL else <double>dy[j] * <double>gamma[j]
+        if real is float:
+            layer_sums_float(dgamma, dbeta, &a, &b, dy, x, gamma, mean, rstd, width)
+        else:
+            layer_sums_double(dgamma, dbeta, &a, &b, dy, x, gamma, mean, rstd, width)
         a /= <double>width
         b *= rstd / <double>width
         for j in range(width):

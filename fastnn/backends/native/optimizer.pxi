@@ -185,7 +185,7 @@ cdef double nadam_product(double beta_1, double t) noexcept nogil:
     """
     cdef double half = 1, power = 1, late = 1, all_late = pow(<double>0.96, t), total = 0
     cdef int k
-    for k in range(1, 61):
+    for k in range(1, 61):      # scalar: once per update, each step needs the last one
         half *= <double>0.5
         power *= <double>0.96
         late *= all_late

@@ -37,6 +37,12 @@
         REDUCE_ROW(reduction(+ : sum), sum += a[i] * b[i])                                        \
         return sum;                                                                               \
     }                                                                                             \
+    /* 0 times infinity is 0 where the 0 is a's. */                                               \
+    static REAL row_dot_nonzero_##REAL(const REAL *a, const REAL *b, int64_t count) {             \
+        REAL sum = 0;                                                                             \
+        REDUCE_ROW(reduction(+ : sum), sum += a[i] != 0 ? a[i] * b[i] : (REAL)0)                  \
+        return sum;                                                                               \
+    }                                                                                             \
     /* Ignores NaN. */                                                                            \
     static REAL row_maximum_##REAL(const REAL *x, int64_t count) {                                \
         REAL maximum = -(REAL)INFINITY;                                                           \

@@ -359,7 +359,7 @@ FASTNN_INLINE void T(narrow_column_sums)(REAL *y, const REAL *x, int64_t rows, i
     STORE(sum, even + odd);
     for (; x < end; x += columns)
         for (int64_t i = 0; i < columns; i++)
-            sum[i] += x[i];
+            sum[i] += x[i]; /* scalar: the last row or two */
     for (int64_t i = 0; i < columns; i++)
         y[i] = add ? y[i] + sum[i] : sum[i];
 }
