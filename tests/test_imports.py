@@ -190,6 +190,8 @@ HEAVY = (
     "tqdm", "safetensors", "numba", "scipy", "torch", "pandas", "sklearn", "tensorboard",
     "matplotlib",
 )  # fmt: skip
+# Of the standard library, what takes milliseconds to load and few programs need.
+SLOW = {"_hashlib", "html.entities", "http", "multiprocessing", "secrets", "socket", "tempfile"}
 EXECUTORS = ("fastnn.backends.native", "fastnn.backends.reference")
 
 
@@ -198,6 +200,7 @@ def test_importing_fastnn_loads_no_executor_and_nothing_heavy():
     assert "fastnn.backends" in loaded
     assert not loaded & {*EXECUTORS, *HEAVY}
     assert not [name for name in loaded if "kernels_" in name]
+    assert not (loaded - loaded_after("import numpy")) & SLOW
 
 
 def test_an_executor_is_loaded_when_a_model_first_runs_and_only_the_one_it_uses():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
-import socket
+import platform
 import struct
 import time
 import zlib
@@ -53,7 +53,7 @@ class Events:
         self._event, self._summary, self._tensor = (
             event_pb2.Event, summary_pb2.Summary, tensor_pb2.TensorProto
         )  # fmt: skip
-        host, process = socket.gethostname(), os.getpid()
+        host, process = platform.node(), os.getpid()
         name = f"events.out.tfevents.{int(time.time()):010d}.{host}.{process}.{next(_numbers)}.v2"
         with writing("TensorBoard: log_dir", folder):
             os.makedirs(folder, exist_ok=True)

@@ -33,7 +33,6 @@ import math
 import os
 import platform
 import re
-import secrets
 import stat
 import zlib
 from collections.abc import Iterator, Mapping
@@ -130,7 +129,7 @@ def write(
     parts = pack(description, tensors)
     folder = os.path.dirname(path)
     _clean(folder)
-    temporary = os.path.join(folder, f"{_PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = os.path.join(folder, f"{_PREFIX}{os.getpid()}-{os.urandom(4).hex()}.tmp")
     mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
         with os.fdopen(os.open(temporary, mode, 0o666), "wb") as file:
