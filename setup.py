@@ -28,8 +28,9 @@ DIRECTIVES = {
 
 # Never -ffast-math: it hides NaN and switches the whole process to flush-to-zero.
 GCC = ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-fopenmp-simd"]
-# A float literal read as double halves the speed of a kernel; these two warnings find it.
-GCC_WERROR = ["-Wdouble-promotion", "-Wfloat-conversion", "-Werror"]
+# A float literal read as double halves the speed of a kernel; the first two warnings find it. The
+# line tables (-g1) are for ci/vectorised.
+GCC_WERROR = ["-Wdouble-promotion", "-Wfloat-conversion", "-Werror", "-g1"]
 MSVC = ["/O2"]
 
 # The name of each ISA, with the flags of gcc and clang, and those of MSVC.
