@@ -27,6 +27,15 @@ native_only = pytest.mark.skipif(
 )
 
 
+def builds():
+    """The ISA builds that run here; none without the native executor."""
+    if "native" not in backends.available():
+        return []
+    from fastnn.backends import native
+
+    return native.isas()
+
+
 def mlp(optimizer="sgd", loss="mse", hidden=8, units=2, activation=None, **settings):
     """4 inputs, a tanh layer, `units` outputs."""
     model = Sequential(

@@ -2,7 +2,20 @@
 
 import numpy as np
 import pytest
-from api_tools import CLOSE, LABELS, ONE_HOT, RNG, ROWS, WEIGHT, X, Y, mlp, sigmoid, softmax
+from api_tools import (
+    CLOSE,
+    LABELS,
+    ONE_HOT,
+    RNG,
+    ROWS,
+    WEIGHT,
+    X,
+    Y,
+    builds,
+    mlp,
+    sigmoid,
+    softmax,
+)
 
 from fastnn import (
     Sequential,
@@ -10,6 +23,8 @@ from fastnn import (
     metrics,
 )
 from fastnn.layers import Activation, Dense, Flatten, Rescaling
+
+ISAS = builds()
 
 FUNCTIONS = {
     "linear": lambda z: z,
@@ -172,3 +187,20 @@ def test_evaluate_returns_a_number_a_list_or_a_dictionary(backend):
     result = model.evaluate(X, Y, return_dict=True)
     assert result == dict(zip(model.metrics_names, values, strict=True))
     assert values[0] == values[2]
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("units", [(256, 512), (130, 100), (1024, 17)])
+def test_a_row_has_the_same_bits_in_any_batch_of_a_wide_network(isa, units, monkeypatch):
+    """Products are cut, and their operands packed, by the number of rows."""
+    from fastnn.backends import native
+
+    monkeypatch.setattr(native, "Default", native.executor_for(isa))
+    widest, narrow = units
+    model = Sequential(
+        [Dense(widest, activation="relu", input_shape=(narrow,)), Dense(narrow), Dense(10)]
+    )
+    x = np.random.default_rng(0).normal(size=(400, narrow)).astype(np.float32)
+    together = model.predict(x, batch_size=400, verbose=0)
+    for rows in (1, 2, 7, 31, 33, 200):
+        np.testing.assert_array_equal(model.predict(x[:rows], verbose=0), together[:rows])

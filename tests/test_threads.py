@@ -7,9 +7,9 @@ import threading
 
 import numpy as np
 import pytest
-from api_tools import assert_same, native_only
+from api_tools import assert_same, builds, native_only
 
-from fastnn import Sequential, backends, config, executors, layers, utils
+from fastnn import Sequential, config, executors, layers, utils
 
 pytestmark = native_only
 
@@ -32,14 +32,6 @@ def always(monkeypatch):
     """Helpers are called however little there is to do."""
     native = pytest.importorskip("fastnn.backends.native")
     monkeypatch.setattr(native, "HELPERS_PAY", 0)
-
-
-def builds():
-    if "native" not in backends.available():
-        return []
-    from fastnn.backends import native
-
-    return native.isas()
 
 
 def wide(dtype="float32", activation="relu", **settings):
