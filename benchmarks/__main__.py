@@ -107,6 +107,11 @@ def measure(args):
     report["limits"] = limits()
     print("\n".join(describe(report["limits"])), flush=True)
 
+    if args.wheel:
+        report["size"] = measure_size(args.wheel)
+        sizes = {"wheel": report["size"]["wheel"], "installed": report["size"]["installed"]}
+        for name, size in (sizes | report["size"]["needed"]).items():
+            print(f"{name:26}{size / 1e6:.2f} MB")
     if "training" in parts:
         peers = training_peers(args.peers)
         report["training"] = {
@@ -129,11 +134,6 @@ def measure(args):
         print(f"\n{'a process':26}{'ms of CPU time (min .. max)':>32}")
         for name, seconds in report["startup"].items():
             print(f"{name:26}{span([1e3 * s for s in seconds]):>32}")
-    if args.wheel:
-        report["size"] = measure_size(args.wheel)
-        sizes = {"wheel": report["size"]["wheel"], "installed": report["size"]["installed"]}
-        for name, size in (sizes | report["size"]["needed"]).items():
-            print(f"{name:26}{size / 1e6:.2f} MB")
     if "products" in parts:
         report["products"] = measure_products(args.repeats)
     if "kernels" in parts:

@@ -74,7 +74,10 @@ def measure_startup(repeats, libraries=None):
 
 
 def measure_size(wheel):
-    """Bytes of a wheel, of its files when installed, and of what it needs beside NumPy."""
+    """Bytes of a wheel, of its files when installed, and of what it needs beside NumPy.
+
+    What it needs must be installed.
+    """
     with zipfile.ZipFile(wheel) as archive:
         installed = sum(entry.file_size for entry in archive.infolist())
     needed = {name: package_size(name) for name in sorted(requirements(wheel))}
@@ -96,6 +99,9 @@ def requirements(wheel):
 
 def package_size(name):
     """Bytes of the files of an installed package."""
-    files = importlib.metadata.files(name) or []
+    try:
+        files = importlib.metadata.files(name) or []
+    except importlib.metadata.PackageNotFoundError:
+        sys.exit(f"fastnn needs {name}, whose size is asked for: pip install {name}")
     paths = [file.locate() for file in files if file.suffix != ".pyc"]
     return sum(os.path.getsize(path) for path in paths if os.path.exists(path))
