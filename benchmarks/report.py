@@ -86,7 +86,10 @@ def training_table(threads, workloads):
 
 
 def prediction_table(prediction):
-    head = ["784-128-10, 1 thread", *(f"us for {int(rows):,} rows" for rows in prediction)]
+    head = [
+        "784-128-10, 1 thread",
+        *(f"us for {int(n):,} row{'s' * (n != '1')}" for n in prediction),
+    ]
     names = next(iter(prediction.values()))
     rows = []
     for name in names:
@@ -178,11 +181,15 @@ def draw_training(report, path):
                 axis.plot([floor, floor], [i - height / 2, i + 0.8 - height / 2], "k:")
             axis.plot([], [], "k:", label="floor of one core")
         axis.set_xscale("log")
+        axis.set_xlim(left=0.1)  # the floors of the smallest ones are nowhere near
         axis.set_yticks([i + 0.4 - height / 2 for i in range(len(workloads))], workloads)
         axis.invert_yaxis()
         axis.set_xlabel("milliseconds, " + ("CPU time" if threads == "1" else "wall time"))
         axis.set_title(f"{threads} thread" + ("s" if threads != "1" else ""))
-        axis.legend(fontsize=8)
+    found = {}
+    for axis in axes[0]:
+        found |= dict(zip(*reversed(axis.get_legend_handles_labels())))
+    figure.legend(found.values(), found, loc="outside lower center", ncols=4, fontsize=8)
     figure.suptitle(f"One training. {report['machine']['processor']}", fontsize=9)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
