@@ -3,7 +3,8 @@
 The kernels are translated to C once and compiled once for each ISA, as modules kernels_v3,
 kernels_v4 and so on that lie side by side; the executor picks one of them when it is loaded. A new
 ISA is one line in ISAS. Where no compiler works, the package installs without its native modules
-and runs on the reference executor. FASTNN_WERROR=1 turns warnings and such failures into errors.
+and runs on the reference executor. FASTNN_WERROR=1 turns warnings and such failures into errors;
+FASTNN_BOUNDSCHECK=1 lets Cython check indices (ci/sanitizers).
 """
 
 import os
@@ -15,11 +16,17 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 NATIVE = "fastnn/backends/native"
-WERROR = os.environ.get("FASTNN_WERROR", "0") not in ("", "0")
+
+
+def asked_for(name):
+    return os.environ.get(name, "0") not in ("", "0")
+
+
+WERROR = asked_for("FASTNN_WERROR")
 
 DIRECTIVES = {
     "language_level": 3,
-    "boundscheck": False,
+    "boundscheck": asked_for("FASTNN_BOUNDSCHECK"),
     "wraparound": False,
     "cdivision": True,
     "initializedcheck": False,
