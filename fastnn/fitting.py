@@ -93,6 +93,12 @@ class Fit:
             self.history.add(epoch, self.logs)
             self.progress.end_epoch(epoch, self.logs)
 
+    def finish_quietly(self, epochs: range, sums: np.ndarray) -> None:
+        """As `finish`, for several epochs that nobody looks at."""
+        logs = self.results(sums)
+        self.history.extend([epoch + self.first_epoch for epoch in epochs], logs)
+        self.logs = {key: values[-1] for key, values in logs.items()}
+
     def stop_at_nan(self, batch: int, sums: np.ndarray) -> None:
         """The loss of this batch is NaN or infinite."""
         self.call("on_nan", batch, self.results(sums))
@@ -142,6 +148,7 @@ class ArrayFit(Fit):
         super().__init__(model, heads, hooks, first_epoch)
         self.executor, self.sums, self.job = executor, sums, job
         self.by_batches, self.wanted = by_batches, wanted
+        self.by_epoch = True  # something happens between two epochs
         job.stop_on_nan = self.stop_on_nan
         job.watched = losses_among(sums)
         job.objective = lambda values: heads.results(sums, values)["loss"]
@@ -150,7 +157,9 @@ class ArrayFit(Fit):
 
     def all_epochs(self) -> None:
         job = self.job
-        if self.validate is not None or any(overrides(c, *EPOCH_HOOKS) for c in self.hooks):
+        self.by_epoch = self.validate is not None
+        self.by_epoch |= any(overrides(c, *EPOCH_HOOKS) for c in self.hooks)
+        if self.by_epoch:
             job.max_epochs = 1
         job.past_epochs = self.model._past_epochs
         restored = len(self.history.epoch)
@@ -190,10 +199,14 @@ class ArrayFit(Fit):
             if self.by_batch:
                 sums = job.sums_of(epoch) if job.epoch > epoch else executor.accumulators
                 self.call("on_train_batch_end", step, self.results(sums))
-            for done in range(epoch, job.epoch):
-                self.finish(done, job.sums_of(done))
-                if self.is_short(done):
-                    self.warn_of_the_end()
+            done = range(epoch, job.epoch)
+            if self.by_epoch or self.progress.verbose:
+                for number in done:
+                    self.finish(number, job.sums_of(number))
+            elif done:
+                self.finish_quietly(done, job.sums[np.arange(epoch, job.epoch) % len(job.sums)])
+            if self.wanted is not None and any(map(self.is_short, done)):
+                self.warn_of_the_end()
             if job.step:
                 self.progress.update(job.epoch + self.first_epoch, job.step)
         if job.step:  # stopped within an epoch: it ends here
@@ -202,9 +215,8 @@ class ArrayFit(Fit):
 
     def is_short(self, epoch: int) -> bool:
         """Whether an epoch had fewer batches than were asked for, since the rows ended."""
-        if self.wanted is None:
-            return False
         job = self.job
+        assert self.wanted is not None
         in_a_pass = -(-job.batches // job.steps)
         last = (epoch + 1) % in_a_pass == 0
         return last and job.batches - (in_a_pass - 1) * job.steps < self.wanted

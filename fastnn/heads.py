@@ -126,22 +126,29 @@ class Heads:
         return data.targets(array, shape, dtype, what, reader)
 
     def results(self, sums: Sequence[Sum], values: np.ndarray) -> dict[str, Any]:
-        """Losses and metrics by name, from the accumulators of a plan."""
-        logs: dict[str, Any] = dict.fromkeys(self.loss_keys, 0.0)
+        """Losses and metrics by name, from the accumulators of a plan.
+
+        From a matrix with a row for each of several epochs: lists, with a value for each.
+        """
+        logs: dict[str, Any] = dict.fromkeys(self.loss_keys, np.float64(0))
         keys = iter(self.metric_keys)
-        rows = 1.0
+        rows: Any = 1.0
         for entry, part in _parts(sums, values):
             if entry.kind == "rows":
-                rows = float(part[0]) or 1.0
+                rows = part[0] + (part[0] == 0)
             elif entry.kind == "penalty":
-                logs["loss"] += float(part[0] / part[1])
+                logs["loss"] = logs["loss"] + part[0] / part[1]
             elif entry.kind == "metric":
-                logs[next(keys)] = entry.owner.value(part, entry.shape)
+                value, shape = entry.owner.value, entry.shape
+                one = values.ndim == 1
+                logs[next(keys)] = value(part, shape) if one else [value(p, shape) for p in part.T]
             elif entry.head is not None:
-                value = float(part[0]) / (rows * entry.elements)
-                logs["loss"] += entry.head.factor * value
+                loss = part[0] / (rows * entry.elements)
+                logs["loss"] = logs["loss"] + entry.head.factor * loss
                 if f"{entry.head.name}_loss" in logs:
-                    logs[f"{entry.head.name}_loss"] = value
+                    logs[f"{entry.head.name}_loss"] = loss
+        for key in self.loss_keys:
+            logs[key] = logs[key].tolist()  # numbers of Python
         return logs
 
     def _metric_keys(self) -> list[str]:
@@ -201,7 +208,8 @@ def _resolve(metric: Any, loss: losses.Loss | None, shape: Any) -> Any:
 
 
 def _parts(sums: Sequence[Sum], values: np.ndarray) -> Iterator[tuple[Sum, np.ndarray]]:
-    """Each accumulator's share of the flat array of all of them."""
+    """Each accumulator's share of all of them; several epochs lie side by side in it."""
+    values = values.T
     start = 0
     for entry in sums:
         stop = start + entry.size

@@ -285,25 +285,26 @@ def test_a_real_ctrl_c_in_a_long_native_fit(monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["before the values", "between the values", "after them"])
-def test_ctrl_c_while_a_slice_of_many_epochs_is_noted(backend, monkeypatch, place):
+@pytest.mark.parametrize("method", ["add", "extend"])
+def test_ctrl_c_while_a_slice_of_many_epochs_is_noted(backend, monkeypatch, method, place):
     """The history then holds every epoch that the weights have seen, once."""
     one, other = twins("adam", metrics=["mae"])
-    add = callbacks.History.add
+    note = getattr(callbacks.History, method)
     calls = []
 
     def interrupted(history, epoch, logs):
         calls.append(epoch)
-        if len(calls) == 4:
+        if len(calls) == (4 if method == "add" else 1):
             if place == "between the values":
-                history.history["loss"].append(logs["loss"])
+                history.history["loss"] = history.history.get("loss", []) + [logs["loss"]] * 9
             if place == "after them":
-                add(history, epoch, logs)
+                note(history, epoch, logs)
             raise KeyboardInterrupt
-        add(history, epoch, logs)
+        note(history, epoch, logs)
 
-    monkeypatch.setattr(callbacks.History, "add", interrupted)
+    monkeypatch.setattr(callbacks.History, method, interrupted)
     with pytest.raises(KeyboardInterrupt):
-        one.fit(X, Y, epochs=9, verbose=0)
+        one.fit(X, Y, epochs=9, verbose=2 if method == "add" else 0)
     monkeypatch.undo()
     epochs = len(one.history.epoch)
     assert epochs >= 3

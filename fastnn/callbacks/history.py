@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 from fastnn.callbacks.base import Callback
@@ -35,6 +36,12 @@ class History(Callback):
         for key, value in logs.items():
             self.history.setdefault(key, []).append(value)
         self.epoch.append(epoch)
+
+    def extend(self, epochs: Sequence[int], logs: dict[str, list[Any]]) -> None:
+        """Note the values of several epochs, without "val_" ones."""
+        for key, values in logs.items():
+            self.history.setdefault(key, []).extend(values)
+        self.epoch.extend(epochs)
 
     def forget_unfinished(self) -> None:
         """Drop the values of an epoch that `add` was interrupted at."""
