@@ -200,10 +200,10 @@ class ArrayFit(Fit):
                 sums = job.sums_of(epoch) if job.epoch > epoch else executor.accumulators
                 self.call("on_train_batch_end", step, self.results(sums))
             done = range(epoch, job.epoch)
-            if self.by_epoch or self.progress.verbose:
+            if self.by_epoch or self.progress.verbose or len(done) < 2:
                 for number in done:
                     self.finish(number, job.sums_of(number))
-            elif done:
+            else:
                 self.finish_quietly(done, job.sums[np.arange(epoch, job.epoch) % len(job.sums)])
             if self.wanted is not None and any(map(self.is_short, done)):
                 self.warn_of_the_end()

@@ -252,6 +252,8 @@ class Layer(Configurable):
         """Layers that this one holds as attributes, or in lists and dictionaries of them."""
         found: dict[Layer, None] = {}
         for value in vars(self).values():
+            if not isinstance(value, (Layer, list, tuple, dict)):
+                continue
             for item in leaves(value):
                 if isinstance(item, Layer) and item is not self:
                     found[item] = None

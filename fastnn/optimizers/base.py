@@ -222,8 +222,8 @@ class Optimizer(Configurable):
     def settings(self) -> tuple[str, ...]:
         """All that plans depend on: when it changes, they are made anew."""
         own: Any = type(self)
-        values = [repr(getattr(self, name, None)) for name in _setting_names(own)]
-        return (*values, self._excluded_names, *(str(id(v)) for v in self._excluded))
+        values = [getattr(self, name, None) for name in _setting_names(own)]
+        return (repr(values), self._excluded_names, *(str(id(v)) for v in self._excluded))
 
     def check(self, variables: Sequence[Variable]) -> None:
         """Refuse settings that were changed to what the constructor would not take.

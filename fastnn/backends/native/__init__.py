@@ -22,7 +22,7 @@ from fastnn.backends.base import Executor, Job
 from fastnn.engine.memory import zeros
 from fastnn.engine.plan import Buffer, Plan, Step
 from fastnn.ops.contract import Op
-from fastnn.ops.tensor import Rows, at_rows
+from fastnn.ops.tensor import Rows, at_rows, count
 
 ISAS = ("v4", "v3", "v2", "base")  # best first; setup.py builds them
 TARGETS = ("float32", "float64", "int32")  # of the gather, by number
@@ -102,11 +102,11 @@ class NativeExecutor(Executor):
         for number, group in enumerate(plan.groups):
             control = self.control.ctypes.data + number * self.control.itemsize
             first = len(steps)
-            steps += [self._lower(step, address, control) for step in group.steps]
+            steps += [self._lower(step, address, control, threads) for step in group.steps]
             batch = len(steps)
-            steps += [self._lower(step, address, control) for step in group.batch_steps]
+            steps += [self._lower(step, address, control, threads) for step in group.batch_steps]
             updates = len(steps)
-            steps += [self._lower(step, address, control) for step in group.updates]
+            steps += [self._lower(step, address, control, threads) for step in group.updates]
             groups.append((first, batch, updates, len(steps), group.every, control))
         return _executor.Program(
             steps,
@@ -124,7 +124,7 @@ class NativeExecutor(Executor):
         )
 
     def _lower(
-        self, step: Step, address: Callable[[Buffer | None], int], control: int
+        self, step: Step, address: Callable[[Buffer | None], int], control: int, threads: int
     ) -> tuple[Any, ...]:
         pointers = [address(b) for b in (*step.outputs, *step.inputs)]
         if step.op.control:
@@ -141,7 +141,7 @@ class NativeExecutor(Executor):
         moved = all(b is not None and b.dtype == "int32" for b in ends)
         dtype = "float32" if moved else self.plan.dtype
         run = self._table[step.op.kernel, dtype]
-        cuts = self._cuts(step, sizes, len(pointers))
+        cuts = self._cuts(step, sizes, len(pointers)) if threads > 1 else None
         return run, pointers, sizes, step.constants, gradients, step.once, cuts
 
     def _cuts(self, step: Step, sizes: Sequence[Any], pointers: int) -> tuple[Any, ...] | None:
@@ -272,7 +272,7 @@ def _row_bytes(buffer: Buffer) -> int:
     """From a row to the next; 0 if it has none."""
     if not buffer.shape or buffer.shape[0] is not None:
         return 0
-    return int(np.prod(buffer.shape[1:], dtype=int)) * np.dtype(buffer.dtype).itemsize
+    return at_rows(count(buffer.shape[1:]), 1) * np.dtype(buffer.dtype).itemsize
 
 
 def _plain(plan: Plan) -> tuple[Any, ...] | None:

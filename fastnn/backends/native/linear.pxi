@@ -67,6 +67,7 @@ cdef extern from "formulas.h" nogil:
 cdef enum:
     ROW_VECTORS = 8         # of columns at once if a has one row (tile.h has as many)
     DEPTH_BLOCK = 192       # rows of b in one pass: a panel of them stays in the L1 cache
+    UNPACKED_DEPTH = 1024   # ... where b is never packed: there are few columns
     ROW_BLOCK = 384         # rows of a in one pass: so much of it stays in the L2 cache
     PACK_COLUMNS = 128      # from here on a panel is packed: b's rows lie far apart
     PACK_ROWS = 32          # ... if so many rows of a share the packing
@@ -131,7 +132,8 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
     )
     # Blocks of depth of about the same length, whole vectors but for the last one. They must not
     # depend on the number of rows.
-    block = (depth + DEPTH_BLOCK - 1) // DEPTH_BLOCK
+    block = DEPTH_BLOCK if b_transposed or columns >= PACK_COLUMNS else UNPACKED_DEPTH
+    block = (depth + block - 1) // block
     block = ((depth + block - 1) // block + 15) // 16 * 16
     p.lanes = lanes
     p.y_row = columns

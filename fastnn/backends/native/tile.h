@@ -136,7 +136,7 @@ FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, co
         UNROLL for (int r = 0; r < R; r++)
             sum[r][v] = start;
     }
-    if (p->depth >= 32)             /* they arrive while the sums grow */
+    if (y_row >= 256)               /* far apart: they arrive while the sums grow */
         UNROLL for (int r = 0; r < R; r++)
             UNROLL for (int v = 0; v < V; v++)
                 FASTNN_PREFETCH(y + r * y_row + y_at[v]);
