@@ -1,4 +1,8 @@
-"""Fixtures: the executor and the float type of a test, and the seed it starts from."""
+"""Fixtures: the executor and the float type of a test, the seed it starts from, and the turns that
+threads take.
+"""
+
+import sys
 
 import pytest
 from api_tools import native_only
@@ -27,3 +31,12 @@ def dtype(request):
 @pytest.fixture(autouse=True)
 def seeded():
     utils.set_random_seed(11)
+
+
+@pytest.fixture
+def impatient():
+    """Let threads take turns as often as possible."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)

@@ -317,15 +317,6 @@ def test_ctrl_c_while_a_slice_of_many_epochs_is_noted(backend, monkeypatch, meth
 # --- threads ---
 
 
-@pytest.fixture
-def impatient():
-    """Let threads take turns as often as possible."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
 def test_predictions_in_several_threads_are_those_of_one(backend, impatient):
     model = mlp(hidden=32)
     sizes = [1, 2, 3, 5, 8, 13, 21, 34, 50]

@@ -38,15 +38,6 @@ def classifier(units=32):
     return model
 
 
-@pytest.fixture
-def impatient():
-    """Let threads take turns as often as possible."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
 def in_threads(count, work):
     """Run work(number) in so many threads at once; returns what went wrong."""
     problems = []
