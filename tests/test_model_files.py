@@ -68,7 +68,7 @@ def assembled(table, description, data, crc=None, length=None, **metadata):
         crc = zlib.crc32(json.dumps(table, separators=(",", ":")).encode())
         crc = f"{zlib.crc32(data, zlib.crc32(text.encode(), crc)):08x}"
     header = {"__metadata__": {"fastnn": text, "crc32": crc, **metadata}, **table}
-    return framed(json.dumps(header).encode(), data, length)
+    return framed(json.dumps(header, separators=(",", ":")).encode(), data, length)
 
 
 def framed(header, data=b"", length=None):
@@ -192,7 +192,12 @@ def test_tables_that_lie(tmp_path, content, table, message):
         (b"[" * 150_000, "nested|no JSON"),
         (b'{"a":' * 160_000, "more than 150,000 braces, brackets and commas"),
         (b'{"a":' * 100_000, "nested|no JSON"),
-        (b'{"a":' + b"[" * 100 + b"]" * 100 + b"}", "nested more than 64 deep"),
+        (b'{"a":' + b"[" * 100 + b"]" * 100 + b"}", "not written by fastnn"),
+        (b'{"__metadata__":{"fastnn":"","crc32":""},"a":' + b"[" * 99 + b"]" * 99 + b"}", "entry"),
+        (
+            b'{"__metadata__":{"fastnn":"{\\"a\\":' + b"[" * 100 + b"]" * 100 + b'}","crc32":""}}',
+            "description is nested more than 64 deep",
+        ),
         (b'{"a":NaN}', "NaN stands in its JSON"),
         (b'{"a":-Infinity}', "-Infinity stands in its JSON"),
         (b'{"a":1e999}', "1e999 stands in its JSON"),

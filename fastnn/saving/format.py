@@ -6,17 +6,17 @@ A `.fastnn` file is a safetensors file (github.com/huggingface/safetensors):
     N bytes     the header: one JSON object in UTF-8, padded with spaces to a multiple of 8
     the rest    the arrays, raw and little-endian, one after the other without gaps
 
-The header has an entry per array, in the order in which they lie in the file,
-
-    "name": {"dtype": "F32", "shape": [4, 3], "data_offsets": [begin, end]}
-
-with offsets counted from the end of the header, and the entry "__metadata__" with two strings:
+The header is written without spaces. Its first entry is "__metadata__", with two strings:
 
     "fastnn"    the description: a JSON object whose "format" is 1 (`fastnn.saving.model` says
                 what else is in it)
     "crc32"     eight hexadecimal digits: the CRC32 of the table of arrays (the header without
-                "__metadata__", as `json.dumps(table, separators=(",", ":"))` writes it), the
-                description and the data, in this order
+                "__metadata__" and the padding), the description and the data, in this order
+
+The table has an entry per array, in the order in which they lie in the file, with offsets counted
+from the end of the header:
+
+    "name":{"dtype":"F32","shape":[4,3],"data_offsets":[begin,end]}
 
 There is no compression, no path and no code in it, and nothing is imported for it. NaN and
 infinity are no JSON; the description holds none. Limits: a header of 1 MB, 10,000 arrays, 150,000
@@ -77,7 +77,7 @@ def pack(description: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> l
     ModelFileError
         The file would break the limits of the format, so that nobody could read it.
     """
-    text = json.dumps({"format": FORMAT, **description}, allow_nan=False, separators=(",", ":"))
+    text = _dumps({"format": FORMAT, **description})
     table: dict[str, Any] = {}
     parts: list[Any] = []
     offset = 0
@@ -92,8 +92,8 @@ def pack(description: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> l
         table[name] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, end]}
         parts.append(array.reshape(-1).view(np.uint8).data)
         offset = end
-    metadata = {"fastnn": text, "crc32": _checksum(table, text, parts)}
-    header = json.dumps({"__metadata__": metadata, **table}, separators=(",", ":")).encode()
+    metadata = {"fastnn": text, "crc32": _checksum(_dumps(table).encode(), text, parts)}
+    header = _dumps({"__metadata__": metadata, **table}).encode()
     header += b" " * (-len(header) % 8)
     large = len(header) > MAX_HEADER or _values(header.decode()) > MAX_VALUES
     if large or len(table) > MAX_TENSORS or _too_deep(json.loads(text)):
@@ -105,9 +105,12 @@ def pack(description: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> l
     return [len(header).to_bytes(8, "little"), header, *parts]
 
 
-def _checksum(table: Any, description: str, parts: list[Any]) -> str:
-    crc = zlib.crc32(json.dumps(table, separators=(",", ":")).encode())
-    crc = zlib.crc32(description.encode(), crc)
+def _dumps(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def _checksum(table: bytes, description: str, parts: list[Any]) -> str:
+    crc = zlib.crc32(description.encode(), zlib.crc32(table))
     for part in parts:
         crc = zlib.crc32(part, crc)
     return f"{crc:08x}"
@@ -265,7 +268,10 @@ def _contents(content: bytes, table: dict[str, Any], metadata: dict[str, str]) -
             f"this fastnn reads formats up to {FORMAT}; install a newer fastnn"
         )
     length = int.from_bytes(content[:8], "little")
-    if _checksum(table, text, [memoryview(content)[8 + length :]]) != metadata["crc32"]:
+    head, data = content[8 : 8 + length].rstrip(b" "), memoryview(content)[8 + length :]
+    first = _dumps({"__metadata__": metadata})[:-1].encode()
+    written = b"{" + head[len(first) :].removeprefix(b",")  # the table, as it stands there
+    if not head.startswith(first) or _checksum(written, text, [data]) != metadata["crc32"]:
         raise ModelFileError(f"its checksum is wrong: {_COPY_AGAIN}")
     arrays = _arrays(content)
     return File(description, {name: arrays[name] for name in table})
@@ -318,7 +324,7 @@ def _header_length(first: bytes, size: int) -> int:
 
 def _table(head: bytes, size: int) -> tuple[dict[str, Any], dict[str, str]]:
     """The table of arrays and the metadata of a header, checked against `size` bytes of data."""
-    table = load_json(head, "its header")
+    table = _parsed(head, "its header")
     metadata = table.pop("__metadata__", None)
     texts = isinstance(metadata, dict) and all(isinstance(v, str) for v in metadata.values())
     if not texts or not {"fastnn", "crc32"} <= set(metadata):
@@ -340,27 +346,37 @@ def _table(head: bytes, size: int) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _check_entry(name: str, entry: Any, begin: int, size: int) -> int:
     """Check an array's entry, which must begin at `begin`; where it ends."""
-    if not isinstance(entry, dict) or entry.keys() != _KEYS:
+    if type(entry) is not dict or entry.keys() != _KEYS:
         raise ModelFileError(f"the entry of array {name[:80]!r} is malformed; {_COPY_AGAIN}")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in _DTYPES:
+    if type(dtype) is not str or dtype not in _DTYPES:
         raise ModelFileError(f"array {name[:80]!r} has the unknown dtype {str(dtype)[:20]!r}")
     proper = type(shape) is list and type(offsets) is list and len(offsets) == 2 and len(shape) < 33
-    for n in (*shape, *offsets) if proper else ():
-        proper &= type(n) is int and 0 <= n < 2**63
+    for n in shape + offsets if proper else ():
+        if type(n) is not int or not 0 <= n < 2**63:
+            proper = False
     if not proper:
         raise ModelFileError(f"array {name[:80]!r} has no proper shape and place; {_COPY_AGAIN}")
+    first, last = offsets
     nbytes = math.prod(shape) * _ITEMSIZES[dtype]
-    if offsets[0] != begin or offsets[1] - begin != nbytes or offsets[1] > size:
+    if first != begin or last - begin != nbytes or last > size:
         raise ModelFileError(
-            f"array {name[:80]!r} has {nbytes:,} bytes by its shape but lies at {offsets[0]:,} to "
-            f"{offsets[1]:,}, expected to begin at {begin:,} and to end by {size:,}; {_COPY_AGAIN}"
+            f"array {name[:80]!r} has {nbytes:,} bytes by its shape but lies at {first:,} to "
+            f"{last:,}, expected to begin at {begin:,} and to end by {size:,}; {_COPY_AGAIN}"
         )
-    return int(offsets[1])
+    return int(last)
 
 
 def load_json(text: Any, what: str) -> dict[str, Any]:
     """A JSON object, read strictly: no names twice, no NaN or infinity, not nested too deep."""
+    value = _parsed(text, what)
+    if _too_deep(value):
+        raise ModelFileError(f"{what} is nested more than {MAX_DEPTH} deep")
+    return value
+
+
+def _parsed(text: Any, what: str) -> dict[str, Any]:
+    """The same, nested as deep as the interpreter's stack bears."""
     try:
         text = text.decode("utf-8") if isinstance(text, bytes) else text
         if _values(text) > MAX_VALUES:
@@ -376,8 +392,6 @@ def load_json(text: Any, what: str) -> dict[str, Any]:
         raise ModelFileError(f"{what} is no JSON ({error}); {_COPY_AGAIN}") from None
     if not isinstance(value, dict):
         raise ModelFileError(f"{what} is no JSON object; {_COPY_AGAIN}")
-    if _too_deep(value):
-        raise ModelFileError(f"{what} is nested more than {MAX_DEPTH} deep")
     return value
 
 
