@@ -90,7 +90,7 @@ class Bench:
         workspace = place(Tensor((reals,), "real", "workspace")) if reals else None
         step = Step(
             self.op, outputs, given, (False,) * len(outputs), node.attrs, self.op.sizes(node),
-            self.op.constants(node), self.op.flops(node), reals > 0,
+            self.op.constants(node), self.op.flops(node), reals,
         )  # fmt: skip
         sizes = {"model": 0, "training": end + CONTROL.itemsize, "scratch": 0, "parameters": 0}
         return Plan(

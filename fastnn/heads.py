@@ -101,7 +101,9 @@ class Heads:
         """The heads for such data: what `kind_of` told of each output's."""
         pairs = zip(self.heads, kinds, strict=True)
         return [
-            dataclasses.replace(head, weighted=kind.weighted, y_true=kind.shape)
+            head
+            if (head.weighted, head.y_true) == kind
+            else dataclasses.replace(head, weighted=kind.weighted, y_true=kind.shape)
             for head, kind in pairs
         ]
 

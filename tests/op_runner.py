@@ -287,7 +287,7 @@ class Trial:
         control = self.ends["training"]
         step = Step(
             op, tuple(self.outputs), tuple(self.inputs), tuple(add), node.attrs, op.sizes(node),
-            op.constants(node), op.flops(node), reals > 0,
+            op.constants(node), op.flops(node), reals,
         )  # fmt: skip
         # An accumulator is added to by running the step again.
         self.times = 2 if accumulators and self.variant == "add" else 1

@@ -4,7 +4,6 @@ A message names the argument, what was received, what was expected and what to d
 call the weights are what they were. Plans made by hand show that an unsafe one never runs.
 """
 
-import dataclasses
 
 import numpy as np
 import pytest
@@ -1080,7 +1079,7 @@ def test_a_plan_made_by_hand_that_is_safe():
             ["x[rows,4] covers bytes -4 to 92"],
         ),
         (
-            lambda: plan_of(PRODUCT, feeds=[dataclasses.replace(FEED, nbytes=80)]),
+            lambda: plan_of(PRODUCT, feeds=[FEED._replace(nbytes=80)]),
             ["x[rows,4] has 80 bytes but needs 96 for 6 rows"],
         ),
         (

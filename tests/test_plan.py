@@ -120,13 +120,13 @@ def changed(plan, number, **changes):
     """The plan with other operands in one step of its first group."""
     group = plan.groups[0]
     steps = list(group.steps)
-    steps[number] = dataclasses.replace(steps[number], **changes)
+    steps[number] = steps[number]._replace(**changes)
     replaced = Group(tuple(steps), group.updates, group.every)
     return dataclasses.replace(plan, groups=(replaced, *plan.groups[1:]))
 
 
 def moved(buffer, **changes):
-    return dataclasses.replace(buffer, **changes)
+    return buffer._replace(**changes)
 
 
 def test_an_output_outside_its_block_is_refused():
@@ -351,3 +351,26 @@ if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
     for golden in CASES:
         (GOLDEN / f"{golden.__name__}.txt").write_text(str(plan_of(golden)) + "\n")
+
+
+def test_a_plan_that_is_made_before_the_first_fit():
+    x, y = np.ones((10, 3), "float32"), np.arange(10) % 2
+    model = Sequential([layers.Dense(4, "relu", input_shape=(3,)), layers.Dense(2, "softmax")])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    made = model.make_plan(batch_size=5)
+    assert (made.mode, made.capacity) == ("train", 5)
+    model.fit(x, y, batch_size=5, epochs=2, verbose=0)
+    assert model.plan is made
+    model.fit(x, y, batch_size=4, verbose=0)
+    assert model.plan is not made
+
+
+def test_no_plan_without_losses_or_with_one_that_depends_on_the_data():
+    model = Sequential([layers.Dense(2, "softmax", input_shape=(3,))])
+    with pytest.raises(RuntimeError, match="make_plan: compile the model first"):
+        model.make_plan()
+    model.compile("adam", "crossentropy")
+    with pytest.raises(ValueError, match="make_plan: .* depends on the targets; name it"):
+        model.make_plan()
+    with pytest.raises(ValueError, match="batch_size must be"):
+        model.make_plan(0)

@@ -27,7 +27,7 @@ NATIVE = [cls for name, cls in EXECUTORS.items() if name != "reference"]
 def changed(plan, change):
     """A plan with every step changed."""
     groups = tuple(
-        replace(g, steps=tuple(map(change, g.steps)), updates=tuple(map(change, g.updates)))
+        g._replace(steps=tuple(map(change, g.steps)), updates=tuple(map(change, g.updates)))
         for g in plan.groups
     )
     return replace(plan, groups=groups)
@@ -49,7 +49,7 @@ def defined_as(define):
     def change(step):
         op = copy.copy(step.op)
         op.define = define
-        return replace(step, op=op)
+        return step._replace(op=op)
 
     return with_steps(change)
 
@@ -185,11 +185,11 @@ def test_messages_tell_what_is_wrong_and_where():
 
 
 def without_add(step):
-    return replace(step, add=(False,) * len(step.add))
+    return step._replace(add=(False,) * len(step.add))
 
 
 def always_added(step):
-    return replace(step, add=(True,) * len(step.add))
+    return step._replace(add=(True,) * len(step.add))
 
 
 def added_to():

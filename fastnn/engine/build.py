@@ -7,7 +7,7 @@ compiler; it calls the passes in the order in which this package is meant to be 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -93,7 +93,7 @@ def build(
         )
         for section, made in zip(program.sections, updates, strict=True)
     ]
-    workspace = _workspace(nodes, planner)
+    workspace = _workspace(groups, planner)
     return Plan(
         mode=program.mode,
         capacity=capacity,
@@ -119,8 +119,8 @@ def _varying(nodes: Sequence[Node], feeds: Iterable[Tensor]) -> set[Tensor]:
     """The tensors that depend on the rows of a batch."""
     varying = set(feeds)
     for node in nodes:
-        if any(t in varying for t in node.inputs if t is not None):
-            varying.update(t for t in node.outputs if t is not None)
+        if not varying.isdisjoint(node.inputs):
+            varying.update([t for t in node.outputs if t is not None])
     return varying
 
 
@@ -132,7 +132,7 @@ def _adds_up(nodes: Sequence[Node], varying: set[Tensor]) -> bool:
     """
     constant: set[Tensor] = set()  # gradients with a part that does not depend on the rows
     for node in nodes:
-        of_rows = any(t in varying for t in node.inputs if t is not None)
+        of_rows = not varying.isdisjoint(node.inputs)
         masked = node.op.name == "loss_scale" and node.inputs[0] is not None
         if node.op.whole_batch or masked:
             return False
@@ -146,29 +146,28 @@ def _adds_up(nodes: Sequence[Node], varying: set[Tensor]) -> bool:
     return not constant
 
 
-def _step(node: Node, planner: Planner, varying: Collection[Tensor] = ()) -> Step:
-    def buffers(tensors: Iterable[Tensor | None]) -> tuple[Buffer | None, ...]:
-        return tuple(None if t is None else planner.buffer(t) for t in tensors)
-
+def _step(node: Node, planner: Planner, varying: Set[Tensor] = frozenset()) -> Step:
+    buffer = planner.buffer
     return Step(
         node.op,
-        buffers(node.outputs),
-        buffers(node.inputs),
+        tuple([None if t is None else buffer(t) for t in node.outputs]),
+        tuple([None if t is None else buffer(t) for t in node.inputs]),
         tuple(node.add),
         node.attrs,
         node.op.sizes(node),
         node.op.constants(node),
         node.op.flops(node),
-        node.op.workspace(node) > 0,
-        tuple(i for i, t in enumerate(node.outputs) if t is not None and t.storage == "gradient"),
-        not any(t in varying for t in node.inputs if t is not None)
-        and any(t is not None and t.storage in _SUMS for t in node.outputs),
+        node.op.workspace(node),
+        tuple([i for i, t in enumerate(node.outputs) if t is not None and t.storage == "gradient"]),
+        any([t is not None and t.storage in _SUMS for t in node.outputs])
+        and varying.isdisjoint(node.inputs),
     )
 
 
-def _workspace(nodes: Sequence[Node], planner: Planner) -> Buffer | None:
+def _workspace(groups: Sequence[Group], planner: Planner) -> Buffer | None:
     """One workspace for all steps: it is used by one at a time."""
-    reals = max((n.op.workspace(n) for n in nodes), default=0)
+    steps = [s for g in groups for s in (*g.steps, *g.batch_steps, *g.updates)]
+    reals = max([s.workspace for s in steps], default=0)
     if reals == 0:
         return None
     tensor = Tensor((reals,), "real", "workspace")

@@ -8,15 +8,14 @@ activations and their gradients, which share memory as soon as they are no longe
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from fastnn.engine.plan import ALIGNMENT, CONTROL, Buffer
+from fastnn.engine.plan import ALIGNMENT, CONTROL, Buffer, itemsize
 from fastnn.ops.contract import Node
-from fastnn.ops.tensor import Span, Tensor, Variable, at_rows, count
+from fastnn.ops.tensor import Span, Tensor, Variable
 
 
 def aligned(size: int) -> int:
@@ -31,9 +30,6 @@ def zeros(nbytes: int) -> np.ndarray:
     return raw[start : start + nbytes]
 
 
-@functools.cache
-def _itemsize(dtype: str) -> int:
-    return np.dtype(dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -83,11 +79,10 @@ class Planner:
 
     def nbytes(self, tensor: Tensor) -> int:
         """Bytes of a tensor at capacity."""
-        return at_rows(count(tensor.shape), self.capacity) * self.itemsize(tensor)
-
-    def itemsize(self, tensor: Tensor) -> int:
-        """Bytes of one element."""
-        return _itemsize(self.dtype(tensor))
+        size = itemsize(self.dtype(tensor))
+        for n in tensor.shape:
+            size *= self.capacity if n is None else n
+        return size
 
     def dtype(self, tensor: Tensor) -> str:
         """The NumPy dtype of a tensor in this plan."""
@@ -151,9 +146,10 @@ class Planner:
         for tensor in feeds:
             self._places[tensor] = ("scratch", heap.take(aligned(self.nbytes(tensor))))
         self._release(heap, [t for t in feeds if t not in last])
+        root = self._root
         for time, node in enumerate(steps):
             self._place_outputs(node, time, last, heap)
-            operands = {self._root(t) for t in (*node.inputs, *node.outputs) if t is not None}
+            operands = {root(t) for t in (*node.inputs, *node.outputs) if t is not None}
             self._release(heap, [t for t in operands if last.get(t, time) == time])
         self.scratch = aligned(heap.top)
         return steps

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,12 +33,17 @@ CONTROL = np.dtype(
 )
 
 
+@cache
+def itemsize(dtype: str) -> int:
+    """Bytes of a number of this dtype."""
+    return np.dtype(dtype).itemsize
+
+
 class PlanError(ValueError):
     """A plan that would read or write memory it must not."""
 
 
-@dataclass(frozen=True)
-class Buffer:
+class Buffer(NamedTuple):
     """A place in one of the three blocks, at row capacity.
 
     `value` numbers what lies there: memory that is used again holds another value.
@@ -72,10 +77,10 @@ class Buffer:
         return f"{self.name}[{inside}]"
 
 
-@dataclass(frozen=True)
-class Step:
-    """One op over planned buffers; `sizes` and `constants` (and the workspace) go to its kernel.
+class Step(NamedTuple):
+    """One op over planned buffers; `sizes` and `constants` go to its kernel.
 
+    It may use `workspace` reals of the plan's workspace, and is given none where that is 0.
     `gradients` are the outputs that are gradients of parameters: over the chunks of a batch they
     add up. `once` marks a step whose part of them does not depend on the rows (a penalty): it runs
     for the first chunk only.
@@ -89,7 +94,7 @@ class Step:
     sizes: tuple[Size | str, ...]
     constants: tuple[float, ...]
     flops: Size
-    workspace: bool = False
+    workspace: int = 0
     gradients: tuple[int, ...] = ()
     once: bool = False
 
@@ -103,8 +108,7 @@ class Step:
         return self.op.name
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """Forward, loss and backward steps run for each chunk of a batch, `batch_steps` after its last.
 
     `updates` follow every `every` batches.
@@ -253,7 +257,7 @@ def _problems(plan: Plan) -> Iterator[str]:
 
 def _misplaced(buffer: Buffer, plan: Plan) -> Iterator[str]:
     size = plan.sizes.get(buffer.block, -1)
-    needed = at_rows(count(buffer.shape), plan.capacity) * np.dtype(buffer.dtype).itemsize
+    needed = at_rows(count(buffer.shape), plan.capacity) * itemsize(buffer.dtype)
     if size < 0:
         yield f"{buffer} is in an unknown block {buffer.block!r}"
     elif buffer.offset < 0 or buffer.end > size:
@@ -263,7 +267,7 @@ def _misplaced(buffer: Buffer, plan: Plan) -> Iterator[str]:
         )
     elif buffer.nbytes < needed:
         yield f"{buffer} has {buffer.nbytes} bytes but needs {needed} for {plan.capacity} rows"
-    elif buffer.offset % np.dtype(buffer.dtype).itemsize:
+    elif buffer.offset % itemsize(buffer.dtype):
         yield f"{buffer} is not aligned to its type {buffer.dtype}"
 
 

@@ -143,34 +143,31 @@ class Graph:
         return self.streams
 
     def __enter__(self) -> Graph:
-        _open_graphs().append(self)
+        _local.graphs.append(self)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        _open_graphs().pop()
+        _local.graphs.pop()
 
     @staticmethod
     def current() -> Graph:
         """The innermost open graph of this thread."""
-        graphs = _open_graphs()
-        if not graphs:
+        if not _local.graphs:
             raise RuntimeError("ops on symbolic tensors work only while a model is traced")
-        return graphs[-1]
+        return _local.graphs[-1]
 
 
-_local = threading.local()
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.graphs: list[Graph] = []  # those that are open in this thread
 
 
-def _open_graphs() -> list[Graph]:
-    if not hasattr(_local, "graphs"):
-        _local.graphs = []
-    graphs: list[Graph] = _local.graphs
-    return graphs
+_local = _Local()
 
 
 def tracing() -> bool:
     """Whether a graph is open in this thread."""
-    return bool(_open_graphs())
+    return bool(_local.graphs)
 
 
 _REGISTRY: dict[str, Op] = {}

@@ -20,7 +20,7 @@ import fastnn.backends.native.executor as _executor
 from fastnn import config
 from fastnn.backends.base import Executor, Job
 from fastnn.engine.memory import zeros
-from fastnn.engine.plan import Buffer, Plan, Step
+from fastnn.engine.plan import Buffer, Plan, Step, itemsize
 from fastnn.ops.contract import Op
 from fastnn.ops.tensor import Rows, at_rows, count
 
@@ -134,8 +134,8 @@ class NativeExecutor(Executor):
         sizes: list[Any] = [
             (s.each,) if isinstance(s, Rows) else self._number(step, s) for s in step.sizes
         ]
-        sizes.append(sum(1 << i for i, add in enumerate(step.add) if add))
-        gradients = sum(1 << i for i in step.gradients)
+        sizes.append(sum([1 << i for i, add in enumerate(step.add) if add]))
+        gradients = sum([1 << i for i in step.gradients])
         # Integers are only moved: by the kernel of the float type that is as wide.
         ends = (step.outputs[0], step.inputs[0])
         moved = all(b is not None and b.dtype == "int32" for b in ends)
@@ -153,11 +153,11 @@ class NativeExecutor(Executor):
             strides = [0 if b is None else _row_bytes(b) for b in operands]
             counted = -1
         elif kind == "elements" and isinstance(sizes[0], int):
-            strides = [0 if b is None else np.dtype(b.dtype).itemsize for b in operands]
+            strides = [0 if b is None else itemsize(b.dtype) for b in operands]
             length = sizes[0]
         elif kind == "columns" and sizes[2] > 1:
-            itemsize = np.dtype(self.plan.dtype).itemsize
-            strides = [sizes[2] * itemsize, 0, itemsize, 0]
+            one = itemsize(self.plan.dtype)
+            strides = [sizes[2] * one, 0, one, 0]
             counted, length, alone = 1, sizes[1], 0b10
         else:
             return None
@@ -272,7 +272,7 @@ def _row_bytes(buffer: Buffer) -> int:
     """From a row to the next; 0 if it has none."""
     if not buffer.shape or buffer.shape[0] is not None:
         return 0
-    return at_rows(count(buffer.shape[1:]), 1) * np.dtype(buffer.dtype).itemsize
+    return at_rows(count(buffer.shape[1:]), 1) * itemsize(buffer.dtype)
 
 
 def _plain(plan: Plan) -> tuple[Any, ...] | None:
