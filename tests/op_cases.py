@@ -67,7 +67,8 @@ def triples(rng: Rng) -> list[tuple[int, int, int]]:
 # Beyond what a product keeps in registers, packs, or takes at once: deep, wide, tall, narrow ones.
 BLOCKS = (
     (1, 1030, 530), (7, 1030, 37), (130, 20, 771), (33, 40, 513), (300, 5, 3), (130, 200, 5),
-    (70, 300, 1), (1, 300, 1), (400, 350, 9), (65, 129, 15),
+    (70, 300, 1), (1, 300, 1), (400, 350, 9), (65, 129, 15), (5, 9, 64), (10, 9, 50), (14, 9, 80),
+    (21, 13, 130), (33, 256, 130), (400, 512, 130),
 )  # fmt: skip
 
 

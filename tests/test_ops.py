@@ -13,7 +13,7 @@ from fastnn.backends.reference import ReferenceExecutor
 from fastnn.engine.build import Program, Section, build
 from fastnn.model import Store
 from fastnn.ops import ACTIVATIONS, LOSSES, ROW_LOSSES, Graph, Tensor, registry, reshape, unary
-from fastnn.ops.elementary import BINARY, REDUCTIONS, UNARY
+from fastnn.ops.elementary import BINARY, REDUCTIONS, UNARY, product_workspace
 
 EXECUTORS = executors()
 NATIVE = {name: cls for name, cls in EXECUTORS.items() if name != "reference"}
@@ -55,6 +55,11 @@ def test_native_builds_are_tested():
     for cls in NATIVE.values():
         expected = {"v2": 16, "v3": 32, "v4": 64}.get(cls.isa)
         assert expected is None or cls.kernels.vector_bytes() == expected
+
+
+@pytest.mark.parametrize("isa", list(NATIVE))
+def test_the_workspace_of_products_has_room_for_their_largest_blocks(isa):
+    assert product_workspace(1000, 1000) >= NATIVE[isa].kernels.product_needs()
 
 
 def test_every_op_has_cases_and_every_case_an_op():

@@ -317,10 +317,11 @@ def where(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
 def product_workspace(k: int, n: int) -> int:
     """Reals that a product may use to pack panels of its (k, n) matrix, and rows of the other.
 
-    The latter is done only where there are at least 128 columns.
+    A panel has 64 columns and 400 rows at most, as many as linear.pxi packs at once. Of the other
+    matrix 384 rows are packed, and only where there are at least 128 columns.
     """
     longest = max(k, n)
-    return 64 * longest + 4096 if longest < 128 else 64 * 192 + 4096 + 384 * (192 + 16)
+    return 64 * longest + 4096 if longest < 128 else 64 * 400 + 4096 + 384 * (400 + 16)
 
 
 @register

@@ -1,7 +1,8 @@
 """Dense layers and matrix products: the kernels linear, linear_dx, linear_dw and matmul.
 
-All four are `product` with other operands. It walks over panels of columns and describes each in a
-`panel`, which tile.h multiplies: linear -> product -> multiply_panel -> tile, where the sums are.
+All four are `product` with other operands. It walks over blocks of rows and of depth, `panels` over
+a few vectors of columns each, and tile.h multiplies what a `panel` describes:
+linear -> product -> panels -> multiply_panel -> tile, where the sums are.
 Fewer columns than a vector has lanes go through `narrow_product`; single rows and columns of a or b
 that way would waste their vectors and have their own loops.
 
@@ -33,6 +34,7 @@ cdef extern from "tile.h" nogil:
     void pack_tiles_float(panel *p, float *packed, int64_t packed_row) noexcept
     void pack_tiles_double(panel *p, double *packed, int64_t packed_row) noexcept
     const int FASTNN_TILE_ROWS
+    const int FASTNN_TILE_VECTORS
     void unpad_float(float *y, const float *padded, int64_t rows, int64_t columns,
                      int64_t lanes) noexcept
     void unpad_double(double *y, const double *padded, int64_t rows, int64_t columns,
@@ -66,7 +68,8 @@ cdef extern from "formulas.h" nogil:
 
 cdef enum:
     ROW_VECTORS = 8         # of columns at once if a has one row (tile.h has as many)
-    DEPTH_BLOCK = 192       # rows of b in one pass: a panel of them stays in the L1 cache
+    # `product_workspace` in fastnn/ops/elementary.py has room for such blocks.
+    DEPTH_BLOCK = 400       # rows of b in one pass: a panel of them comes from the L2 cache or L1
     UNPACKED_DEPTH = 1024   # ... where b is never packed: there are few columns
     ROW_BLOCK = 384         # rows of a in one pass: so much of it stays in the L2 cache
     PACK_COLUMNS = 128      # from here on a panel is packed: b's rows lie far apart
@@ -91,10 +94,8 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
     cdef int64_t whole, fewest, lanes
     cdef int64_t a_row = 1 if a_transposed else a_line
     cdef int64_t a_step = a_line if a_transposed else 1
-    cdef int64_t b_row, left, j, k
-    cdef bint packed, a_packed
-    cdef int64_t row, block
-    cdef real *a_workspace = workspace + 2 * DEPTH_BLOCK * FASTNN_LANES_float
+    cdef int64_t row, k, block
+    cdef bint packed, a_packed, last
     cdef panel p
 
     if real is float:
@@ -125,7 +126,6 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
                        lanes, workspace)
         return relu
 
-    b_row = depth if b_transposed else columns
     packed = b_transposed or (columns >= PACK_COLUMNS and rows >= PACK_ROWS)
     a_packed = columns >= PACK_COLUMNS and rows >= PACK_ROWS and (
         a_transposed or a_line * <int64_t>sizeof(real) % 1024 == 0
@@ -140,9 +140,6 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
     row = 0
     while row < rows:
         p.rows = min(rows - row, <int64_t>ROW_BLOCK) if a_packed else rows
-        p.add = add
-        p.bias = p.saved = NULL
-        p.relu = False
         k = 0
         while k < depth:
             p.depth = min(depth - k, block)
@@ -151,47 +148,55 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
             p.a_step = a_step
             p.a_tile = FASTNN_TILE_ROWS * a_row
             if a_packed:
-                pack_tiles(&p, a_workspace)
-            left = columns
-            while left > 0:
-                # The next panel begins `left` columns before the end. The last vector of all is
-                # moved back to end where the row ends.
-                p.shared = 0
-                if left > lanes:
-                    p.vectors = 2
-                    if rows == 1 and not packed:
-                        p.vectors = min((left + lanes - 1) // lanes, <int64_t>ROW_VECTORS)
-                    p.y_last = min(p.vectors * lanes, left) - lanes
-                else:
-                    p.vectors = 1
-                    p.y_last = 0
-                    p.shared = lanes - left
-                    left = lanes
-                j = columns - left
-                p.y = y + row * columns + j
-                if packed:
-                    pack(&p, workspace, b + (j * b_row + k if b_transposed else k * b_row + j),
-                         b_row, b_transposed, b + columns * depth)
-                    p.b = workspace
-                    p.b_row = p.vectors * lanes
-                    p.b_last = p.b_row - lanes
-                else:
-                    p.b = b + k * b_row + j
-                    p.b_row = b_row
-                    p.b_last = p.y_last
-                if bias != NULL and k == 0:
-                    p.bias = bias + j
-                if k + p.depth == depth:
-                    p.relu = relu
-                    if saved != NULL:
-                        p.saved = saved + row * columns + j
-                multiply(y, &p)
-                left -= p.y_last + lanes
-            p.add = True
-            p.bias = NULL
+                pack_tiles(&p, workspace + FASTNN_TILE_VECTORS * whole * DEPTH_BLOCK)
+            last = k + p.depth == depth
+            p.add = add or k > 0
+            p.relu = relu and last
+            panels(&p, y + row * columns, columns,
+                   b + (k if b_transposed else k * columns), depth if b_transposed else columns,
+                   b_transposed, b + columns * depth, bias if k == 0 else NULL,
+                   saved + row * columns if saved != NULL and last else NULL,
+                   workspace if packed else NULL)
             k += p.depth
         row += p.rows
     return relu or saved != NULL
+
+
+cdef void panels(panel *p, real *y, int64_t columns, const real *b, int64_t b_row,
+                 bint b_transposed, const real *b_end, const real *bias, const real *saved,
+                 real *packed) noexcept nogil:
+    """The rows and the part of the depth that p describes, in panels of about the same width.
+
+    With room for them, panels of b are packed.
+    """
+    cdef int64_t most = FASTNN_TILE_VECTORS, left = columns, vectors, j
+    if p.rows == 1 and packed == NULL:
+        most = ROW_VECTORS
+    while left > 0:
+        # The next panel begins `left` columns before the end. The last vector of all is moved
+        # back to end where the row ends.
+        vectors = (left + p.lanes - 1) // p.lanes
+        p.vectors = (vectors + (vectors + most - 1) // most - 1) // ((vectors + most - 1) // most)
+        p.shared = 0
+        if left < p.lanes:
+            p.shared = p.lanes - left
+            left = p.lanes
+        p.y_last = min(p.vectors * p.lanes, left) - p.lanes
+        j = columns - left
+        p.y = y + j
+        if packed != NULL:
+            pack(p, packed, b + (j * b_row if b_transposed else j), b_row, b_transposed, b_end)
+            p.b = packed
+            p.b_row = p.vectors * p.lanes
+            p.b_last = p.b_row - p.lanes
+        else:
+            p.b = b + j
+            p.b_row = b_row
+            p.b_last = p.y_last
+        p.bias = bias + j if bias != NULL else NULL
+        p.saved = saved + j if saved != NULL else NULL
+        multiply(y, p)
+        left -= p.y_last + p.lanes
 
 
 cdef void narrow_product(real *y, int64_t rows, int64_t columns, int64_t depth,
@@ -241,6 +246,11 @@ cdef void narrow_product(real *y, int64_t rows, int64_t columns, int64_t depth,
         else:
             unpad(y + row * columns, y_padded, p.rows, columns, lanes)
         row += p.rows
+
+
+def product_needs():
+    """Reals that the largest blocks of a product take when both operands are packed."""
+    return FASTNN_TILE_VECTORS * FASTNN_LANES_float * DEPTH_BLOCK + ROW_BLOCK * PACKED_ROW
 
 
 # The same names for both types. `multiply` takes a pointer that only tells the type.

@@ -14,12 +14,15 @@
 
 #include "vector.h"
 
-/* Rows of the largest tile. Two vectors of columns make 16 sums of the 32 AVX-512 registers, or 12
- * of the 16 of older processors; the rest holds the operands. */
-#if FASTNN_VECTOR_BYTES == 64
-#define FASTNN_TILE_ROWS 8
-#else
+/* The largest tile: six rows by four vectors are 24 sums of the 32 AVX-512 registers, by two they
+ * are 12 of the 16 of older processors; the rest holds the operands. Of half as many vectors or
+ * fewer a tile has twice as many rows. The more sums, the fewer instructions beside each
+ * multiply-add, of which a core of Intel's, or half of one, otherwise cannot start enough. */
 #define FASTNN_TILE_ROWS 6
+#if FASTNN_VECTOR_BYTES == 64
+#define FASTNN_TILE_VECTORS 4
+#else
+#define FASTNN_TILE_VECTORS 2
 #endif
 
 /* What multiply_panel computes. Offsets and steps count elements. The last vector of a row of y may
@@ -127,7 +130,7 @@ FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, co
     const int64_t a_row = p->a_row, a_step = p->a_step, y_row = p->y_row;
     const REAL *saved = p->saved ? (const REAL *)p->saved + row * p->y_row : NULL;
     int64_t b_at[8], y_at[8];       /* where each vector starts in its row */
-    VEC sum[8][8];
+    VEC sum[2 * FASTNN_TILE_ROWS][8];
 
     UNROLL for (int v = 0; v < V; v++) {
         b_at[v] = v > 0 && v == V - 1 ? p->b_last : v * LANES;
@@ -173,25 +176,25 @@ FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, co
             STORE(y + r * y_row + y_at[v], sum[r][v]);
 }
 
-/* All rows of a panel: the largest tile as often as it fits, then smaller ones. */
+/* All rows of a panel: the largest tile as often as it fits, then one of what is left. */
 FASTNN_INLINE void T(tiles)(const struct panel *p, const int V)
 {
     const REAL *a = (const REAL *)p->a;
     int64_t row = 0;
+    if (2 * V <= FASTNN_TILE_VECTORS && p->a_tile == FASTNN_TILE_ROWS * p->a_row)
+        for (; row + 2 * FASTNN_TILE_ROWS <= p->rows; row += 2 * FASTNN_TILE_ROWS) {
+            T(tile)(p, a, row, 2 * FASTNN_TILE_ROWS, V);
+            a += 2 * p->a_tile;
+        }
     for (; row + FASTNN_TILE_ROWS <= p->rows; row += FASTNN_TILE_ROWS, a += p->a_tile)
         T(tile)(p, a, row, FASTNN_TILE_ROWS, V);
-    if (row + 4 <= p->rows) {
-        T(tile)(p, a, row, 4, V);
-        row += 4;
-        a += 4 * p->a_row;
+    switch (p->rows - row) {
+    case 1: T(tile)(p, a, row, 1, V); break;
+    case 2: T(tile)(p, a, row, 2, V); break;
+    case 3: T(tile)(p, a, row, 3, V); break;
+    case 4: T(tile)(p, a, row, 4, V); break;
+    case 5: T(tile)(p, a, row, 5, V); break;
     }
-    if (row + 2 <= p->rows) {
-        T(tile)(p, a, row, 2, V);
-        row += 2;
-        a += 2 * p->a_row;
-    }
-    if (row < p->rows)
-        T(tile)(p, a, row, 1, V);
 }
 
 FASTNN_NOINLINE void T(one_vector)(const struct panel *p)
@@ -203,6 +206,18 @@ FASTNN_NOINLINE void T(two_vectors)(const struct panel *p)
 {
     T(tiles)(p, 2);
 }
+
+#if FASTNN_TILE_VECTORS > 2
+FASTNN_NOINLINE void T(three_vectors)(const struct panel *p)
+{
+    T(tiles)(p, 3);
+}
+
+FASTNN_NOINLINE void T(four_vectors)(const struct panel *p)
+{
+    T(tiles)(p, 4);
+}
+#endif
 
 /* A single row needs more columns at once: few sums would wait for themselves, and b is read just
  * once, best from its start to its end. */
@@ -225,6 +240,12 @@ FASTNN_INLINE void T(multiply_panel)(const struct panel *p)
         T(one_vector)(p);
     else if (p->vectors == 2)
         T(two_vectors)(p);
+#if FASTNN_TILE_VECTORS > 2
+    else if (p->vectors == 3)
+        T(three_vectors)(p);
+    else if (p->vectors == 4)
+        T(four_vectors)(p);
+#endif
     else
         T(one_row)(p);
 }
@@ -246,13 +267,17 @@ FASTNN_NOINLINE void T(pack_rows)(const struct panel *p, REAL *packed, const REA
                                   int64_t b_row, const REAL *end)
 {
     REAL rest[2 * LANES] = {0};         /* the last rows, where a whole vector would run over */
+    const int64_t last = p->vectors - 1;
     int64_t k = 0;
-    if (p->vectors == 2) {
-        for (; k < p->depth; k++, b += b_row, packed += 2 * LANES) {
-            FASTNN_PREFETCH(b + 8 * b_row);
+    if (last > 0) {
+        for (; k < p->depth; k++, b += b_row) {
+            for (int64_t v = 0; v < last; v++, packed += LANES) {
+                FASTNN_PREFETCH(b + 8 * b_row + v * LANES);
+                STORE(packed, LOAD(b + v * LANES));
+            }
             FASTNN_PREFETCH(b + 8 * b_row + p->y_last);
-            STORE(packed, LOAD(b));
-            STORE(packed + LANES, LOAD(b + p->y_last));
+            STORE(packed, LOAD(b + p->y_last));
+            packed += LANES;
         }
         return;
     }
@@ -271,7 +296,7 @@ FASTNN_NOINLINE void T(pack_columns)(const struct panel *p, REAL *packed, const 
 {
     const int64_t packed_row = p->vectors * LANES;
     for (int64_t v = 0; v < p->vectors; v++) {
-        const REAL *from = b + (v == p->vectors - 1 ? p->y_last : 0) * b_row;
+        const REAL *from = b + (v == p->vectors - 1 ? p->y_last : v * LANES) * b_row;
         REAL *to = packed + v * LANES;
         for (int64_t k = 0; k < p->depth; k += LANES, from += LANES) {
             REAL copy[LANES * LANES];
