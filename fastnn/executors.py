@@ -15,7 +15,7 @@ import numpy as np
 from fastnn import backends, config
 from fastnn.backends import Executor
 from fastnn.engine.build import build
-from fastnn.engine.memory import aligned, zeros
+from fastnn.engine.memory import zeros
 from fastnn.engine.plan import CONTROL, Plan
 from fastnn.engine.trace import Sum, trace
 from fastnn.heads import Heads, Kind
@@ -40,7 +40,7 @@ class State(NamedTuple):
 
     def view(self, section: int, variable: Variable) -> np.ndarray:
         """The part of a section (0 the gradients, 1 the first slot ...) that is a variable's."""
-        start = section * aligned(self.store.layout.parameters) + self.store.offsets[variable]
+        start = section * self.store.layout.section + self.store.offsets[variable]
         return np.ndarray(variable.value.shape, variable.value.dtype, self.block.data, start)
 
 
@@ -246,7 +246,7 @@ class Executors:
         control = np.ndarray(len(plan.groups), CONTROL, block.data, plan.control_offset)
         state = State(block, store, variables, slots, control)
         control["seed"] = self.seed
-        parameters, room = store.layout.parameters, aligned(store.layout.parameters)
+        parameters, room = store.layout.parameters, store.layout.section
         for i, initial in enumerate(plan.slots.values()):
             start = (1 + i) * room
             if initial is None:

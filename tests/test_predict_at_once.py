@@ -164,6 +164,43 @@ def test_more_rows_than_the_plan_has_room_for(taken):
     assert taken == [False, False, True, True]
 
 
+MANY = RNG.normal(size=(1001, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [MANY, MANY.astype(np.float64), MANY[::-1], np.asfortranarray(MANY), MANY[1:], MANY[:256]],
+    ids=["contiguous", "float64", "backwards", "Fortran order", "not the first", "one chunk"],
+)
+def test_many_rows_come_in_chunks(given, dtype, taken):
+    model = classifier()
+    want, before = usual(model, given), given.copy()
+    got = model.predict(given)
+    assert taken == [True]
+    assert got.tobytes() == want.tobytes()
+    assert given.tobytes() == before.tobytes()
+    # The plan reads its own memory again.
+    assert usual(model, X).tobytes() == model.predict(X).tobytes()
+
+
+def test_not_a_number_in_a_later_chunk(taken):
+    model, wrong = classifier(), MANY.copy()
+    model.predict(MANY)
+    wrong[900, 2] = np.nan
+    with pytest.raises(ValueError, match=r"NaN or infinite, the first at index \(900, 2\)"):
+        model.predict(wrong)
+    assert model.predict(MANY).tobytes() == usual(model, MANY).tobytes()
+
+
+def test_an_input_that_is_read_twice_or_through_a_view(taken):
+    inputs = Input((6,))
+    for outputs in (ops.add(Dense(6)(inputs), inputs), Dense(3)(Flatten()(inputs))):
+        model = Model(inputs, outputs)
+        want = usual(model, MANY)
+        assert model.predict(MANY).tobytes() == want.tobytes()
+        assert taken.pop()
+
+
 def test_options_are_heeded(taken):
     model = classifier()
     model.predict(X)

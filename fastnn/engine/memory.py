@@ -32,6 +32,9 @@ def zeros(nbytes: int) -> np.ndarray:
 
 
 
+LARGE, APART = 1 << 16, 1088  # bytes; 1088 is a quarter of a page and a cache line
+
+
 @dataclass(frozen=True)
 class Layout:
     """The sizes of a MODEL block in bytes: parameters first, then states."""
@@ -44,6 +47,16 @@ class Layout:
     def total(self) -> int:
         """Bytes of the whole block."""
         return self.parameters + self.states
+
+    @property
+    def section(self) -> int:
+        """Bytes from one section of the TRAINING block to the next.
+
+        Large ones begin at different places of a page: an optimizer reads them side by side, and
+        would find them in the same few places of a cache.
+        """
+        size = aligned(self.parameters)
+        return size if size < LARGE else size + (APART - size) % 4096
 
 
 class Planner:
@@ -65,7 +78,7 @@ class Planner:
         self.layout = layout
         self.capacity = capacity
         self.sections = {"parameter": 0}
-        size = aligned(layout.parameters)
+        size = layout.section
         names = ["gradient", *sections]
         self.sections |= {name: i * size for i, name in enumerate(names)}
         self.control_offset = len(names) * size

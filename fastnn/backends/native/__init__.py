@@ -276,16 +276,25 @@ def _row_bytes(buffer: Buffer) -> int:
 
 
 def _plain(plan: Plan) -> tuple[Any, ...] | None:
-    """Rows of the input and of the output of a plan that has one of each, of floats.
+    """Rows of the input and of the output of a plan that has one of each, of floats; its `reads`.
 
-    One that draws random numbers follows its control records: not here.
+    One that draws random numbers follows its control records: not here. Products never look beyond
+    the last row of an input, so they can read an array of the caller.
     """
     if (len(plan.feeds), len(plan.outputs)) != (1, 1) or plan.draws:
+        return None
+    if any(step.op.whole_batch for step in plan.steps):
         return None
     x, y = plan.feeds[0], plan.outputs[0]
     if {x.dtype, y.dtype} != {plan.dtype} or (x.shape[:1], y.shape[:1]) != ((None,), (None,)):
         return None
-    return x.shape[1:], y.shape[1:], np.dtype(plan.dtype)
+    reads = []
+    for number, step in enumerate(plan.steps):
+        for i, given in enumerate(step.inputs):
+            if given is not None and (given.value, given.block) == (x.value, x.block):
+                reads.append((step.op.name, number, len(step.outputs) + i))
+    alone = all(name == "linear" for name, *_ in reads)
+    return x.shape[1:], y.shape[1:], np.dtype(plan.dtype), [r[1:] for r in reads if alone]
 
 
 def executor_for(isa: str) -> type[NativeExecutor]:

@@ -65,36 +65,7 @@ cdef extern from "team.h" nogil:
     void team_dismiss(team *t, int64_t dismissed)
     bint team_is_dismissed(team *t)
 
-cdef enum:
-    POINTERS = 24           # of a step at most
-    SIZES = 40
-    CONSTANTS = 32
-    PART = 2500             # nanoseconds of work that are worth a part of their own
-
-cdef struct share:          # one part of a step
-    void *p[POINTERS]
-    int64_t n[SIZES]
-    int64_t first           # the first of its units
-
-cdef struct step:
-    kernel run
-    void *p[POINTERS]
-    int64_t n[SIZES]
-    double c[CONSTANTS]
-    int64_t each[SIZES]     # n[which[i]] = each[i] * rows
-    int which[SIZES]
-    int scaled
-    int last                # where n holds the bit mask of the outputs that are added to
-    int64_t gradients       # bit mask of those that are added to from the second chunk on
-    bint once               # left out from the second chunk on
-    # How it is cut into parts, if `shares` is not NULL: units are rows, or `length` others.
-    share *shares
-    int64_t parts, length, grain
-    int64_t stride[POINTERS]    # bytes of a unit
-    int counted                 # which size is the number of units, if they are not rows
-    int64_t alone               # bit mask of the pointers that only the first part is given
-    int workspace               # which pointer is the workspace, or -1
-    double cost                 # nanoseconds of a unit
+include "step.pxi"
 
 cdef struct group:          # steps: first .. batch for each chunk, batch .. updates once a batch,
     int64_t first, batch, updates, last     # updates .. last every so many batches
@@ -107,8 +78,10 @@ cdef struct output:
     int64_t bytes
 
 
+cdef enum:
+    ENOUGH_ROWS = 128           # a plan with room for so many does well for more of them
+
 cdef double GATHER_NS = 0.1     # of a byte
-cdef bint BIG_ENDIAN = sys.byteorder == "big"
 
 
 def runs(isa):
@@ -141,8 +114,9 @@ cdef class Program:
         Threads that may share a step, 1 for none.
     spare : (address, bytes)
         Workspaces of the parts of a step but the first, one after the other.
-    plain : (shape of a row of the input, of the output, dtype of the output) or None
-        Of a plan with one input, of floats, and one output: what `predict_at_once` needs.
+    plain : (shape of a row of the input, of the output, dtype of the output, reads) or None
+        Of a plan with one input, of floats, and one output: what `predict_at_once` needs. `reads`
+        are (step, pointer) of all that read the input, if they can read the caller's array.
     memory : tuple
         Holds the scratch block and the workspaces, as long as the program lives.
     """
@@ -159,6 +133,8 @@ cdef class Program:
     cdef char *spare
     cdef int64_t spare_bytes
     cdef tuple plain
+    cdef int64_t *reads     # pairs of a step and one of its pointers
+    cdef int64_t read_count
     cdef readonly tuple memory
 
     def __cinit__(self, list steps, list groups, list feeds, list outputs, tuple sums,
@@ -202,6 +178,13 @@ cdef class Program:
         self.rows = -1
         self.plain = plain
         self.memory = memory
+        places = plain[3] if plain is not None else []
+        self.reads = <int64_t *>calloc(max(2 * len(places), 1), sizeof(int64_t))
+        if self.reads == NULL:
+            raise MemoryError("no memory for the steps of a plan")
+        self.read_count = len(places)
+        for i in range(self.read_count):
+            self.reads[2 * i], self.reads[2 * i + 1] = places[i]
 
     def __dealloc__(self):
         cdef int64_t i
@@ -209,6 +192,7 @@ cdef class Program:
             free(self.steps[i].shares)
         for i in range(self.feed_count):
             free(self.feeds[i].shares)
+        free(self.reads)
         free(self.steps)
         free(self.groups)
         free(self.feeds)
@@ -344,16 +328,18 @@ cdef class Program:
     def predict_at_once(self, x, double helpers_pay):
         """The output for an array; None if it is not one of finite numbers that fits the plan.
 
-        None too if helpers would save so many nanoseconds: this is for few rows.
+        Many rows come in chunks, unless the plan has room for few: a larger one is made then.
+        None too if helpers would save so many nanoseconds: they are called elsewhere.
         """
         cdef Py_buffer view, filled
         cdef step *f = self.feeds
-        cdef int64_t rows, i
-        cdef bint finite
+        cdef int64_t rows, i, count, start = 0
+        cdef bint finite = True, in_place
+        cdef void *scratch
         cdef tuple row, made_row
         if self.plain is None or type(x) is not ndarray:
             return None
-        row, made_row, dtype = self.plain
+        row, made_row, dtype, _ = self.plain
         try:
             PyObject_GetBuffer(x, &view, PyBUF_RECORDS_RO)
         except ValueError:      # it holds no numbers
@@ -365,28 +351,48 @@ cdef class Program:
                 if view.shape[i + 1] != <Py_ssize_t>row[i]:
                     return None
             rows = view.shape[0]
-            if rows == 0 or rows > self.capacity or self.helpers_pay(helpers_pay, rows, rows):
+            if rows == 0 or (rows > self.capacity and self.capacity < ENOUGH_ROWS):
+                return None
+            if self.helpers_pay(helpers_pay, rows, self.capacity):
                 return None
             describe(f, &view)
             made = empty((rows, *made_row), dtype)
             PyObject_GetBuffer(made, &filled, PyBUF_WRITABLE)
             self.outputs[0].target = <char *>filled.buf
             with nogil:
-                self.set_rows(rows)
-                self.gather(NULL, 0)
-                # Where the gather has put them: a large double can be no finite float.
-                if f.n[4] == 0:
-                    finite = all_finite_float(<const float *>f.p[0], rows * f.n[3])
-                else:
-                    finite = all_finite_double(<const double *>f.p[0], rows * f.n[3])
-                if finite:
-                    self.run_forward(0, rows)
+                scratch = f.p[0]
+                in_place = self.read_count > 0 and rows > 1 and is_as_gathered(f)
+                while finite and start < rows:
+                    count = min(self.capacity, rows - start)
+                    self.set_rows(count)
+                    if in_place:
+                        f.p[0] = <char *>f.p[1] + start * f.n[2]
+                        self.read_from(f.p[0])
+                    else:
+                        self.gather(NULL, start)
+                    # As gathered: a large double can be no finite float.
+                    if f.n[4] == 0:
+                        finite = all_finite_float(<const float *>f.p[0], count * f.n[3])
+                    else:
+                        finite = all_finite_double(<const double *>f.p[0], count * f.n[3])
+                    if finite:
+                        self.run_forward(start, count)
+                    start += count
+                if in_place:
+                    f.p[0] = scratch
+                    self.read_from(scratch)
             PyBuffer_Release(&filled)
             return made if finite else None
         except ValueError:      # its numbers are of a kind that is not gathered
             return None
         finally:
             PyBuffer_Release(&view)
+
+    cdef void read_from(self, void *rows) noexcept nogil:
+        """The steps that read the input find it here."""
+        cdef int64_t i
+        for i in range(self.read_count):
+            self.steps[self.reads[2 * i]].p[self.reads[2 * i + 1]] = rows
 
     cdef void run_forward(self, int64_t start, int64_t rows) noexcept nogil:
         """All steps on the rows that were gathered; their outputs are rows start ... of all."""
@@ -452,34 +458,6 @@ cdef class Program:
     cdef void run_part(self, step *s, int64_t part) noexcept nogil:
         s.run(s.shares[part].p, s.shares[part].n, s.c)
         team_finish(&self.team)
-
-    cdef void cut(self, step *s, int64_t rows) noexcept nogil:
-        """Write down the parts of a step, as many as are worth it."""
-        cdef int64_t units = s.length if s.length else rows
-        cdef int64_t part, i, first, last
-        cdef share *made
-        s.parts = min(self.threads, units // s.grain, <int64_t>(s.cost * units / PART))
-        last = 0
-        for part in range(s.parts if s.parts > 1 else 0):
-            first = last
-            last = units * (part + 1) // s.parts
-            if part < s.parts - 1:
-                last -= last % s.grain
-            made = &s.shares[part]
-            made.first = first
-            for i in range(POINTERS):
-                made.p[i] = s.p[i]
-                if made.p[i] != NULL:
-                    made.p[i] = <char *>made.p[i] + first * s.stride[i]
-                if part > 0 and s.alone >> i & 1:
-                    made.p[i] = NULL
-            if part > 0 and s.workspace >= 0:
-                made.p[s.workspace] = self.spare + (part - 1) * self.spare_bytes
-            memcpy(made.n, s.n, sizeof(s.n))
-            if s.counted >= 0:
-                made.n[s.counted] = last - first
-            for i in range(0 if s.length else s.scaled):
-                made.n[s.which[i]] = s.each[i] * (last - first)
 
     cdef Py_buffer *open_feeds(self, arrays) except NULL:
         """The feeds' sources; at an error those opened so far are closed again."""
@@ -573,11 +551,11 @@ cdef class Program:
             for k in range(s.scaled):
                 s.n[s.which[k]] = s.each[k] * rows
             if s.shares != NULL:
-                self.cut(s, rows)
+                cut(s, rows, self.threads, self.spare, self.spare_bytes)
         for i in range(self.feed_count):
             self.feeds[i].n[0] = rows
             if self.feeds[i].shares != NULL:
-                self.cut(&self.feeds[i], rows)
+                cut(&self.feeds[i], rows, self.threads, self.spare, self.spare_bytes)
 
     cdef void gather(self, const int64_t *order, int64_t start) noexcept nogil:
         """Rows order[start ...], or start ... without an order, into scratch."""
@@ -614,99 +592,3 @@ cdef class Program:
                 s.n[s.last] = add | s.gradients
                 self.run_step(s)
                 s.n[s.last] = add
-
-
-cdef double saving_of(const step *s, int64_t rows) noexcept:
-    if s.parts < 2:
-        return 0
-    return s.cost * (s.length if s.length else rows) * (1 - 1 / <double>s.parts)
-
-
-cdef int describe(step *f, Py_buffer *view) except -1:
-    """Write down an array for the gather."""
-    cdef const char *code = view.format
-    cdef int axis, kept = 0
-    cdef int64_t number = -1, wide = view.itemsize, length, stride, size = view.itemsize
-    cdef bint swapped = code[0] == c"<" if BIG_ENDIAN else code[0] == c">"
-    cdef bint aligned = <size_t>view.buf % <size_t>size == 0
-    if code[0] in b"<>=^@|":
-        code += 1
-    if code[0] in b"efd":
-        number = 2 if size == 2 else 0 if size == 4 else 1
-    elif code[0] in b"bhilqn":
-        number = 3 if size == 1 else 4 if size == 2 else 5 if size == 4 else 6
-    elif code[0] in b"BHILQN":
-        number = 7 if size == 1 else 8 if size == 2 else 9 if size == 4 else 10
-    elif code[0] == c"?":
-        number = 11
-    if number < 0 or code[1] or view.ndim < 1:
-        raise ValueError(f"an array of format {view.format.decode()!r} cannot be gathered")
-    f.p[1] = view.buf
-    f.n[2] = view.strides[0]
-    f.n[3] = 1
-    f.n[5] = number
-    f.n[6] = size
-    for axis in range(4):
-        f.n[8 + axis] = 1
-        f.n[12 + axis] = 0
-    # From the last axis on; neighbours that one stride walks over become one.
-    for axis in range(view.ndim - 1, 0, -1):
-        length = view.shape[axis]
-        stride = view.strides[axis]
-        f.n[3] *= length
-        aligned = aligned and stride % size == 0
-        if length == 1:
-            continue
-        if kept and stride == f.n[16 - kept] * f.n[12 - kept]:
-            f.n[12 - kept] *= length
-            continue
-        if kept == 4:
-            raise ValueError("an array has more than four axes that lie apart; copy it first")
-        kept += 1
-        f.n[12 - kept] = length
-        f.n[16 - kept] = stride
-    aligned = aligned and view.strides[0] % size == 0
-    if swapped and size > 1:
-        f.n[7] = 2
-    else:
-        f.n[7] = not (aligned and (kept == 0 or (kept == 1 and f.n[15] == size)))
-    if kept == 0:
-        f.n[15] = wide
-    return 0
-
-
-cdef fill(step *s, tuple described, int64_t threads):
-    """Write down one step, with room for its parts."""
-    cdef size_t address
-    cdef int i
-    run, pointers, sizes, constants, gradients, once, cuts = described
-    if len(pointers) > POINTERS or len(sizes) > SIZES or len(constants) > CONSTANTS:
-        raise ValueError(
-            f"a step has {len(pointers)} operands, {len(sizes)} sizes and {len(constants)} "
-            f"constants; at most {POINTERS}, {SIZES} and {CONSTANTS} are possible"
-        )
-    address = run
-    s.run = <kernel>address
-    s.scaled = 0
-    s.last = len(sizes) - 1
-    s.gradients = gradients
-    s.once = once
-    for i, value in enumerate(pointers):
-        address = value
-        s.p[i] = <void *>address
-    for i, value in enumerate(sizes):
-        if isinstance(value, tuple):
-            s.which[s.scaled] = i
-            s.each[s.scaled] = value[0]
-            s.scaled += 1
-        else:
-            s.n[i] = value
-    for i, value in enumerate(constants):
-        s.c[i] = value
-    if cuts is not None and threads > 1:
-        strides, s.length, s.counted, s.grain, s.alone, s.workspace, s.cost = cuts
-        for i, value in enumerate(strides):
-            s.stride[i] = value
-        s.shares = <share *>calloc(threads, sizeof(share))
-        if s.shares == NULL:
-            raise MemoryError("no memory for the parts of a step")
