@@ -53,6 +53,7 @@ cdef extern from "rows.h" nogil:
 cdef enum:
     CHUNK = 256             # elements of a temporary on the stack
     SOFTMAX_BLOCK = 2048    # elements of the rows that a softmax takes at once: they stay in L1
+    SOFTMAX_ROWS = 256      # ... and the most of these rows
     SUM_BLOCK = 256         # rows that are summed in float before the sums are added in double
     ACTIVATION, UNARY       # the two tables of functions of one number
 
@@ -179,19 +180,63 @@ cdef inline real row_dot_nonzero(const real *a, const real *b, int64_t count) no
         return row_dot_nonzero_double(a, b, count)
 
 
-cdef void softmax_rows(real *y, const real *x, int64_t rows, int64_t width) noexcept nogil:
-    """exp runs over all rows at once, so that narrow rows fill its vectors too."""
+cdef int64_t softmax_rows_at_once(int64_t width) noexcept nogil:
+    return min(<int64_t>SOFTMAX_ROWS, max(<int64_t>1, SOFTMAX_BLOCK // width))
+
+
+cdef void softmax_rows(real *y, real *maximum, double *total, const real *x, int64_t rows,
+                       int64_t width) noexcept nogil:
+    """The softmax of each row of x, its maximum and the sum of exp(x - maximum); y may be x.
+
+    exp runs over all of the `softmax_rows_at_once` at once. Short rows are turned into columns, so
+    that the rest fills vectors too.
+    """
+    cdef real columns[SOFTMAX_BLOCK]
+    cdef real factor[SOFTMAX_ROWS]
     cdef int64_t i, j
-    cdef real maximum, factor
-    for i in range(rows):
-        maximum = row_maximum(x + i * width, width)
+    if width < SHORT_ROW:
+        columns[0] = 0      # or gcc warns that there might be no rows
+        for i in range(rows):
+            maximum[i] = <real>-INFINITY
+            factor[i] = 0
         for j in range(width):
-            y[i * width + j] = x[i * width + j] - maximum
+            for i in range(rows):
+                columns[j * rows + i] = x[i * width + j]
+        for j in range(width):
+            for i in range(rows):
+                maximum[i] = lower_end(columns[j * rows + i], maximum[i])
+        for j in range(width):
+            for i in range(rows):
+                columns[j * rows + i] -= maximum[i]
+        map_line(UNARY, UNARY_exp, columns, columns, rows * width, False)
+        for j in range(width):
+            for i in range(rows):
+                factor[i] += columns[j * rows + i]
+        for i in range(rows):
+            total[i] = <double>factor[i]
+            factor[i] = <real>1 / factor[i]
+        for j in range(width):
+            for i in range(rows):
+                columns[j * rows + i] *= factor[i]
+        for i in range(rows):
+            for j in range(width):
+                y[i * width + j] = columns[j * rows + i]
+        return
+    for i in range(rows):
+        maximum[i] = row_maximum(x + i * width, width)
+        for j in range(width):
+            y[i * width + j] = x[i * width + j] - maximum[i]
     map_line(UNARY, UNARY_exp, y, y, rows * width, False)
     for i in range(rows):
-        factor = <real>(1 / row_sum(y + i * width, width))
+        total[i] = row_sum(<const real *>y + i * width, width)
+        factor[0] = <real>(1 / total[i])
         for j in range(width):
-            y[i * width + j] *= factor
+            y[i * width + j] *= factor[0]
+
+
+cdef inline real lower_end(real x, real least) noexcept nogil:
+    """x, or `least` where x is not greater: so NaN is ignored."""
+    return x if x > least else least
 
 
 cdef void softmax_row_added(real *y, const real *x, int64_t width) noexcept nogil:
@@ -220,6 +265,8 @@ cdef void softmax_row_added(real *y, const real *x, int64_t width) noexcept nogi
 
 cdef void softmax(real **p, const int64_t *n, const double *c) noexcept nogil:
     """y (rows, width) = softmax of each row of x. A row of -inf alone gives NaN."""
+    cdef real maximum[SOFTMAX_ROWS]
+    cdef double total[SOFTMAX_ROWS]
     cdef real *y = p[0]
     cdef const real *x = p[1]
     cdef int64_t rows = n[0], width = n[1], part
@@ -228,8 +275,8 @@ cdef void softmax(real **p, const int64_t *n, const double *c) noexcept nogil:
             part = 1
             softmax_row_added(y, x, width)
         else:
-            part = min(rows, max(1, SOFTMAX_BLOCK // width))
-            softmax_rows(y, x, part, width)
+            part = min(rows, softmax_rows_at_once(width))
+            softmax_rows(y, <real *>maximum, <double *>total, x, part, width)
         y += part * width
         x += part * width
         rows -= part

@@ -28,9 +28,6 @@ cdef extern from * nogil:
     """
     const double *NO_PARAMETERS
 
-cdef enum:
-    LOSS_ROWS = 256         # rows whose losses are kept on the stack at once
-
 
 cdef inline real natural_log(real x) noexcept nogil:
     if real is float:
@@ -106,36 +103,38 @@ cdef void softmax_crossentropy(real **p, const int64_t *n, const double *c) noex
     cdef const real *t = p[3]
     cdef const real *weight = p[4]
     cdef int64_t rows = n[0], width = n[1], per = n[3], first = 0, count, i, j
-    cdef int64_t block = min(<int64_t>LOSS_ROWS, max(<int64_t>1, SOFTMAX_BLOCK // width))
     cdef bint sparse = n[2] != 0
-    cdef real total[LOSS_ROWS]
-    cdef real mass[LOSS_ROWS]       # sum(t)
-    cdef real aligned[LOSS_ROWS]    # sum(t z)
-    cdef real maximum, factor, value
+    cdef double total[SOFTMAX_ROWS]
+    cdef real logs[SOFTMAX_ROWS]        # log(total)
+    cdef real maximum[SOFTMAX_ROWS]
+    cdef real mass[SOFTMAX_ROWS]        # sum(t)
+    cdef real aligned[SOFTMAX_ROWS]     # sum(t z)
+    cdef real value
     cdef double loss, weight_sum = 0, loss_sum = 0
 
     while first < rows:
-        count = min(block, rows - first)
-        for i in range(count):
-            maximum = row_maximum(z + i * width, width)
-            for j in range(width):
-                y[i * width + j] = z[i * width + j] - maximum
-            if sparse:
+        count = min(rows - first, softmax_rows_at_once(width))
+        if sparse:
+            for i in range(count):
+                aligned[i] = z[i * width + labels[first + i]]
+            softmax_rows(y, <real *>maximum, <double *>total, z, count, width)
+            for i in range(count):
                 mass[i] = 1
-                aligned[i] = y[i * width + labels[first + i]]
-            else:
+                aligned[i] -= maximum[i]
+        else:
+            for i in range(count):
+                value = row_maximum(z + i * width, width)
+                for j in range(width):
+                    y[i * width + j] = z[i * width + j] - value
                 mass[i] = <real>row_sum(t + (first + i) * width, width)
                 aligned[i] = row_dot_nonzero(t + (first + i) * width,
                                              <const real *>y + i * width, width)
-        map_line(UNARY, UNARY_exp, y, y, count * width, False)
+            softmax_rows(y, <real *>maximum, <double *>total, <const real *>y, count, width)
         for i in range(count):
-            total[i] = <real>row_sum(<const real *>y + i * width, width)
-            factor = <real>1 / total[i]
-            for j in range(width):
-                y[i * width + j] *= factor
-        map_line(UNARY, UNARY_log, <real *>total, <const real *>total, count, False)
+            logs[i] = <real>total[i]
+        map_line(UNARY, UNARY_log, <real *>logs, <const real *>logs, count, False)
         for i in range(count):      # scalar: a step per row
-            loss = <double>(total[i] * mass[i] - aligned[i])
+            loss = <double>(logs[i] * mass[i] - aligned[i])
             if weight != NULL:
                 value = weight[(first + i) // per]
                 loss *= <double>value
@@ -163,6 +162,12 @@ cdef void softmax_crossentropy_backward(real **p, const int64_t *n,
     cdef real base = <real>scale, factor, mass
     cdef int64_t rows = n[0], width = n[1], per = n[3], row, j
     cdef bint sparse = n[2] != 0, add = n[4] & 1
+    if sparse and weight == NULL and not add:
+        for j in range(rows * width):
+            dz[j] = y[j] * base
+        for row in range(rows):     # scalar: one number per row
+            dz[row * width + labels[row]] -= base
+        return
     for row in range(rows):
         factor = base * weight_of(weight, row, per)
         mass = 1 if sparse else <real>row_sum(t, width)
