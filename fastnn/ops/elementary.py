@@ -321,7 +321,7 @@ def product_workspace(k: int, n: int) -> int:
     matrix 384 rows are packed, and only where there are at least 128 columns.
     """
     longest = max(k, n)
-    return 64 * longest + 4096 if longest < 128 else 64 * 400 + 4096 + 384 * (400 + 16)
+    return 64 * longest + 4096 if longest < 128 else 64 * 400 + 4096 + 384 * 400
 
 
 @register

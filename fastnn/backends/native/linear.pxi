@@ -31,8 +31,8 @@ cdef extern from "tile.h" nogil:
                     const float *end) noexcept
     void pack_double(const panel *p, double *packed, const double *b, int64_t b_row,
                      bint transposed, const double *end) noexcept
-    void pack_tiles_float(panel *p, float *packed, int64_t packed_row) noexcept
-    void pack_tiles_double(panel *p, double *packed, int64_t packed_row) noexcept
+    void pack_tiles_float(panel *p, float *packed) noexcept
+    void pack_tiles_double(panel *p, double *packed) noexcept
     const int FASTNN_TILE_ROWS
     const int FASTNN_TILE_VECTORS
     void unpad_float(float *y, const float *padded, int64_t rows, int64_t columns,
@@ -74,7 +74,7 @@ cdef enum:
     ROW_BLOCK = 384         # rows of a in one pass: so much of it stays in the L2 cache
     PACK_COLUMNS = 128      # from here on a panel is packed: b's rows lie far apart
     PACK_ROWS = 32          # ... if so many rows of a share the packing
-    PACKED_ROW = DEPTH_BLOCK + 16   # numbers from row to row of a packed a
+    WIDE = 512              # columns that pay for packing a whose rows lie well
     NARROW_ROWS = 64        # narrow_product: rows and depth of what it keeps in the workspace
     NARROW_DEPTH = 128
     ROWS_AT_ONCE = 384      # rows of y in the cache when the activation passes over them
@@ -128,7 +128,7 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
 
     packed = b_transposed or (columns >= PACK_COLUMNS and rows >= PACK_ROWS)
     a_packed = columns >= PACK_COLUMNS and rows >= PACK_ROWS and (
-        a_transposed or a_line * <int64_t>sizeof(real) % 1024 == 0
+        a_transposed or columns >= WIDE or a_line * <int64_t>sizeof(real) % 1024 == 0
     )
     # Blocks of depth of about the same length, whole vectors but for the last one. They must not
     # depend on the number of rows.
@@ -250,7 +250,7 @@ cdef void narrow_product(real *y, int64_t rows, int64_t columns, int64_t depth,
 
 def product_needs():
     """Reals that the largest blocks of a product take when both operands are packed."""
-    return FASTNN_TILE_VECTORS * FASTNN_LANES_float * DEPTH_BLOCK + ROW_BLOCK * PACKED_ROW
+    return FASTNN_TILE_VECTORS * FASTNN_LANES_float * DEPTH_BLOCK + ROW_BLOCK * DEPTH_BLOCK
 
 
 # The same names for both types. `multiply` takes a pointer that only tells the type.
@@ -272,9 +272,9 @@ cdef inline void pack(const panel *p, real *packed, const real *b, int64_t b_row
 
 cdef inline void pack_tiles(panel *p, real *packed) noexcept nogil:
     if real is float:
-        pack_tiles_float(p, packed, PACKED_ROW)
+        pack_tiles_float(p, packed)
     else:
-        pack_tiles_double(p, packed, PACKED_ROW)
+        pack_tiles_double(p, packed)
 
 
 cdef inline void unpad(real *y, const real *padded, int64_t rows, int64_t columns,
