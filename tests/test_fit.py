@@ -3,6 +3,8 @@
 The formulas are written again in NumPy (api_tools.py), in the way of a textbook.
 """
 
+import platform
+
 import numpy as np
 import pytest
 from api_tools import (
@@ -464,6 +466,18 @@ def test_values_that_overflow_give_infinity_without_a_word(backend):
     model.set_weights([[[1, 1], [1, -1]]])
     got = model.predict([[3e38, 3e38], [-3e38, -3e38]])  # warnings are errors here
     np.testing.assert_array_equal(got, [[np.inf, 0], [-np.inf, 0]])
+
+
+@native_only
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="for x86-64 only")
+def test_training_makes_no_denormal_numbers():
+    """They are slow: what a long training leaves in the moments of Adam ends as 0."""
+    model = Sequential([Dense(1, use_bias=False, input_shape=(1,))])
+    model.set_weights([[[1e-37]]])
+    model.compile(optimizers.SGD(0.4999), "mse", backend="native")
+    model.fit(np.ones((1, 1)), np.zeros((1, 1)), verbose=0)
+    assert model.get_weights()[0] == 0  # not 2e-41
+    assert np.float32(1e-37) * np.float32(1e-4) > 0  # nobody else notices
 
 
 def test_a_training_that_diverges_says_so_in_its_history(backend):

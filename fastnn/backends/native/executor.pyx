@@ -48,10 +48,12 @@ cdef extern from * nogil:
     bint all_finite_float(const float *x, int64_t n)
     bint all_finite_double(const double *x, int64_t n)
 
-cdef extern from "processor.h":
+cdef extern from "processor.h" nogil:
     int runs_v2()
     int runs_v3()
     int runs_v4()
+    unsigned int flush_denormals()
+    void restore_denormals(unsigned int before)
 
 cdef extern from "team.h" nogil:
     ctypedef struct team "struct team":
@@ -234,6 +236,7 @@ cdef class Program:
         cdef int64_t *watched = NULL
         cdef int64_t watched_count = 0
         cdef double seconds = job.seconds, deadline
+        cdef unsigned int before
         cdef int64_t i
         try:
             views = self.open_feeds(job.feeds)
@@ -255,6 +258,7 @@ cdef class Program:
                     watched[i] = job.watched[i]
             with nogil:
                 deadline = seconds_now() + seconds
+                before = flush_denormals()
                 while epoch < epochs and max_epochs > 0 and done < max_batches:
                     if batch % steps == 0 and fresh:
                         memset(self.sums, 0, self.sum_count * sizeof(double))
@@ -277,6 +281,7 @@ cdef class Program:
                         passes += 1
                     if stopped or seconds_now() > deadline:
                         break
+                restore_denormals(before)
         finally:
             if opened > 0:
                 PyBuffer_Release(&order_view)
@@ -300,6 +305,7 @@ cdef class Program:
         cdef Py_buffer *filled = NULL
         cdef Py_buffer sums_view
         cdef int64_t start = 0, count, i, opened = 0
+        cdef unsigned int before
         try:
             views = self.open_feeds(arrays)
             filled = <Py_buffer *>calloc(max(self.output_count, 1), sizeof(Py_buffer))
@@ -310,6 +316,7 @@ cdef class Program:
                 self.outputs[i].target = <char *>filled[i].buf
                 opened += 1
             with nogil:
+                before = flush_denormals()
                 memset(self.sums, 0, self.sum_count * sizeof(double))
                 while start < rows:
                     count = min(self.capacity, rows - start)
@@ -317,6 +324,7 @@ cdef class Program:
                     self.gather(NULL, start)
                     self.run_forward(start, count)
                     start += count
+                restore_denormals(before)
             if sums is not None:
                 PyObject_GetBuffer(sums, &sums_view, PyBUF_WRITABLE)
                 memcpy(sums_view.buf, self.sums, self.sum_count * sizeof(double))
@@ -336,6 +344,7 @@ cdef class Program:
         cdef int64_t rows, i, count, start = 0
         cdef bint finite = True, in_place
         cdef void *scratch
+        cdef unsigned int before
         cdef tuple row, made_row
         if self.plain is None or type(x) is not ndarray:
             return None
@@ -360,6 +369,7 @@ cdef class Program:
             PyObject_GetBuffer(made, &filled, PyBUF_WRITABLE)
             self.outputs[0].target = <char *>filled.buf
             with nogil:
+                before = flush_denormals()
                 scratch = f.p[0]
                 in_place = self.read_count > 0 and rows > 1 and is_as_gathered(f)
                 while finite and start < rows:
@@ -381,6 +391,7 @@ cdef class Program:
                 if in_place:
                     f.p[0] = scratch
                     self.read_from(scratch)
+                restore_denormals(before)
             PyBuffer_Release(&filled)
             return made if finite else None
         except ValueError:      # its numbers are of a kind that is not gathered
@@ -408,16 +419,23 @@ cdef class Program:
 
     cpdef bint helpers_pay(self, double least, int64_t rows, int64_t batch_size, int64_t passes=1,
                            int64_t max_batches=INT64_MAX):
-        """Whether helpers save so many nanoseconds, as far as the costs of the steps tell."""
+        """Whether helpers save so many nanoseconds, as far as the costs of the steps tell.
+
+        And a quarter of all: while they wait they take something from whoever shares their core.
+        """
         cdef int64_t i, batch = min(rows, batch_size, self.capacity)
-        cdef double saved = 0
+        cdef double saved = 0, total = 0
         if self.threads == 1 or not FASTNN_TEAMS:
             return False
         self.set_rows(batch)
         for i in range(self.feed_count):
             saved += saving_of(&self.feeds[i], batch)
+            total += cost_of(&self.feeds[i], batch)
         for i in range(self.step_count):
             saved += saving_of(&self.steps[i], batch)
+            total += cost_of(&self.steps[i], batch)
+        if saved < total / 4:
+            return False
         return saved * min(passes * (rows // batch), max_batches) >= least
 
     def call_helpers(self):
@@ -428,7 +446,9 @@ cdef class Program:
     def help(self):
         """Run parts of steps until `dismiss_helpers` is called."""
         cdef int64_t spins = 0, part
+        cdef unsigned int before
         with nogil:
+            before = flush_denormals()
             while not team_is_dismissed(&self.team):
                 part = team_claim(&self.team)
                 if part < 0:
@@ -436,6 +456,7 @@ cdef class Program:
                 else:
                     spins = 0
                     self.run_part(<step *>self.team.work, part)
+            restore_denormals(before)
 
     def dismiss_helpers(self):
         """`help` returns, in all threads."""

@@ -8,7 +8,7 @@ cdef enum:
     POINTERS = 24           # of a step at most
     SIZES = 40
     CONSTANTS = 32
-    PART = 2500             # nanoseconds of work that are worth a part of their own
+    PART = 4000             # nanoseconds of work that are worth a part of their own
 
 cdef struct share:          # one part of a step
     void *p[POINTERS]
@@ -109,10 +109,13 @@ cdef void cut(step *s, int64_t rows, int64_t threads, char *spare,
             made.n[s.which[i]] = s.each[i] * (last - first)
 
 
+cdef double cost_of(const step *s, int64_t rows) noexcept:
+    """Nanoseconds on one core, if the step can be cut into parts; else it counts for nothing."""
+    return s.cost * (s.length if s.length else rows)
+
+
 cdef double saving_of(const step *s, int64_t rows) noexcept:
-    if s.parts < 2:
-        return 0
-    return s.cost * (s.length if s.length else rows) * (1 - 1 / <double>s.parts)
+    return cost_of(s, rows) * (1 - 1 / <double>s.parts) if s.parts > 1 else 0
 
 
 cdef int describe(step *f, Py_buffer *view) except -1:
