@@ -201,13 +201,13 @@ class NativeExecutor(Executor):
         self.check(job.feeds, job.rows, min(job.batch_size, job.rows))
         passes = min(job.epochs - job.epoch, job.max_epochs)
         work = job.rows, job.batch_size, passes, job.max_batches
-        with self.lock, self._running() as program, _helpers(program, *work):
+        with self.lock, self._running() as program, _helpers(program, True, *work):
             program.train(job)
 
     def evaluate(self, feeds: Sequence[np.ndarray], rows: int) -> np.ndarray:
         self.check(feeds, rows)
         sums = np.empty(self.plan.accumulator_count)
-        with self._running() as program, _helpers(program, rows, self.plan.capacity):
+        with self._running() as program, _helpers(program, False, rows, self.plan.capacity):
             program.forward(feeds, rows, [], sums)
         return sums
 
@@ -215,7 +215,7 @@ class NativeExecutor(Executor):
         self, feeds: Sequence[np.ndarray], rows: int, outputs: Sequence[np.ndarray]
     ) -> None:
         self.check(feeds, rows)
-        with self._running() as program, _helpers(program, rows, self.plan.capacity):
+        with self._running() as program, _helpers(program, False, rows, self.plan.capacity):
             program.forward(feeds, rows, outputs)
 
     def predict_at_once(self, x: Any) -> np.ndarray | None:
@@ -247,13 +247,13 @@ class NativeExecutor(Executor):
 
 
 @contextlib.contextmanager
-def _helpers(program: Any, *work: int) -> Iterator[None]:
+def _helpers(program: Any, trains: bool, *work: int) -> Iterator[None]:
     """Inside, other threads run parts of the program's steps, if that pays for this work."""
     if not program.helpers_pay(HELPERS_PAY, *work):
         yield
         return
     helpers = []
-    program.call_helpers()
+    program.call_helpers(trains)
     try:
         # A system that starts no more threads is no error: the work gets done without them.
         with contextlib.suppress(RuntimeError):

@@ -130,7 +130,7 @@ cdef class Program:
     cdef double *sums
     cdef kernel shuffle
     cdef team team
-    cdef bint helped
+    cdef bint helped, trains
     cdef readonly int64_t threads
     cdef char *spare
     cdef int64_t spare_bytes
@@ -305,7 +305,6 @@ cdef class Program:
         cdef Py_buffer *filled = NULL
         cdef Py_buffer sums_view
         cdef int64_t start = 0, count, i, opened = 0
-        cdef unsigned int before
         try:
             views = self.open_feeds(arrays)
             filled = <Py_buffer *>calloc(max(self.output_count, 1), sizeof(Py_buffer))
@@ -316,7 +315,6 @@ cdef class Program:
                 self.outputs[i].target = <char *>filled[i].buf
                 opened += 1
             with nogil:
-                before = flush_denormals()
                 memset(self.sums, 0, self.sum_count * sizeof(double))
                 while start < rows:
                     count = min(self.capacity, rows - start)
@@ -324,7 +322,6 @@ cdef class Program:
                     self.gather(NULL, start)
                     self.run_forward(start, count)
                     start += count
-                restore_denormals(before)
             if sums is not None:
                 PyObject_GetBuffer(sums, &sums_view, PyBUF_WRITABLE)
                 memcpy(sums_view.buf, self.sums, self.sum_count * sizeof(double))
@@ -344,7 +341,6 @@ cdef class Program:
         cdef int64_t rows, i, count, start = 0
         cdef bint finite = True, in_place
         cdef void *scratch
-        cdef unsigned int before
         cdef tuple row, made_row
         if self.plain is None or type(x) is not ndarray:
             return None
@@ -369,7 +365,6 @@ cdef class Program:
             PyObject_GetBuffer(made, &filled, PyBUF_WRITABLE)
             self.outputs[0].target = <char *>filled.buf
             with nogil:
-                before = flush_denormals()
                 scratch = f.p[0]
                 in_place = self.read_count > 0 and rows > 1 and is_as_gathered(f)
                 while finite and start < rows:
@@ -391,7 +386,6 @@ cdef class Program:
                 if in_place:
                     f.p[0] = scratch
                     self.read_from(scratch)
-                restore_denormals(before)
             PyBuffer_Release(&filled)
             return made if finite else None
         except ValueError:      # its numbers are of a kind that is not gathered
@@ -438,17 +432,22 @@ cdef class Program:
             return False
         return saved * min(passes * (rows // batch), max_batches) >= least
 
-    def call_helpers(self):
-        """Cut steps into parts from now on: threads that call `help` run some of them."""
+    def call_helpers(self, bint trains):
+        """Cut steps into parts from now on: threads that call `help` run some of them.
+
+        They treat denormal numbers as `train` does if they help with that.
+        """
+        self.trains = trains
         team_dismiss(&self.team, False)
         self.helped = True
 
     def help(self):
         """Run parts of steps until `dismiss_helpers` is called."""
         cdef int64_t spins = 0, part
-        cdef unsigned int before
+        cdef unsigned int before = 0
         with nogil:
-            before = flush_denormals()
+            if self.trains:
+                before = flush_denormals()
             while not team_is_dismissed(&self.team):
                 part = team_claim(&self.team)
                 if part < 0:
@@ -456,7 +455,8 @@ cdef class Program:
                 else:
                     spins = 0
                     self.run_part(<step *>self.team.work, part)
-            restore_denormals(before)
+            if self.trains:
+                restore_denormals(before)
 
     def dismiss_helpers(self):
         """`help` returns, in all threads."""
