@@ -3,9 +3,9 @@
     python -m benchmarks.against REV [workload ...] [--repeats 9] [--tolerance 1.05]
 
 The older commit is cloned into a temporary folder and built there with the same compiler. Both
-train each workload by turns, each in its own process, and make their plan within the time; the
-ratios are taken turn by turn, old over new, so above 1 the new one is faster. The exit status is 1
-where a workload's median ratio is below 1 / tolerance, or where the final losses do not agree.
+train each workload by turns, each in its own process; the ratios are taken turn by turn, old over
+new, so above 1 the new one is faster. The exit status is 1 where a workload's median ratio is
+below 1 / tolerance, or where the final losses do not agree.
 """
 
 import argparse
@@ -13,10 +13,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 from benchmarks.harness import machine, measure, span, trainer
-from benchmarks.peers import FIRST
 from benchmarks.training import LOSS_FACTOR
 from benchmarks.workloads import WORKLOADS
 
@@ -27,12 +25,6 @@ def build(revision, folder):
     subprocess.run(["git", "checkout", "--quiet", revision], cwd=folder, check=True)
     command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
     subprocess.run(command, cwd=folder, check=True)
-
-
-def first_fit(folder):
-    """The peer whose plan is made within the time: older commits know no other than fastnn."""
-    peers = Path(folder) / "benchmarks" / "peers" / "__init__.py"
-    return FIRST if peers.exists() and f'"{FIRST}"' in peers.read_text() else "fastnn"
 
 
 def main():
@@ -53,8 +45,8 @@ def main():
         print(f"{'workload':10}{'new: ms':>28}{'old: ms':>28}{'old / new':>28}")
         for workload in args.workloads or WORKLOADS:
             workers = {
-                "new": trainer(first_fit("."), workload, 1),
-                "old": trainer(first_fit(folder), workload, 1, folder),
+                "new": trainer("fastnn", workload, 1),
+                "old": trainer("fastnn", workload, 1, folder),
             }
             figures = measure(workers, args.repeats)
             new, old = (figures[name]["seconds"] for name in ("new", "old"))

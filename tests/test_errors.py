@@ -4,7 +4,6 @@ A message names the argument, what was received, what was expected and what to d
 call the weights are what they were. Plans made by hand show that an unsafe one never runs.
 """
 
-
 import numpy as np
 import pytest
 from api_tools import native_only

@@ -347,12 +347,6 @@ def test_an_activation_layer_is_fused_into_the_product_before_it():
     assert [s.name for s in plan.steps] == ["linear sigmoid", "linear"]
 
 
-if __name__ == "__main__":
-    GOLDEN.mkdir(exist_ok=True)
-    for golden in CASES:
-        (GOLDEN / f"{golden.__name__}.txt").write_text(str(plan_of(golden)) + "\n")
-
-
 def test_a_plan_that_is_made_before_the_first_fit():
     x, y = np.ones((10, 3), "float32"), np.arange(10) % 2
     model = Sequential([layers.Dense(4, "relu", input_shape=(3,)), layers.Dense(2, "softmax")])
@@ -374,3 +368,9 @@ def test_no_plan_without_losses_or_with_one_that_depends_on_the_data():
         model.make_plan()
     with pytest.raises(ValueError, match="batch_size must be"):
         model.make_plan(0)
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(exist_ok=True)
+    for golden in CASES:
+        (GOLDEN / f"{golden.__name__}.txt").write_text(str(plan_of(golden)) + "\n")

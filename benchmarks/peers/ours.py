@@ -15,15 +15,13 @@ class FastNN(WithFit):
         fastnn.utils.set_random_seed(0)
         self.x, self.y = workload.data()
 
+
+class Planned(FastNN):
+    """A model whose plan is made before `fit`."""
+
     def build(self):
         super().build()
         self.model.make_plan(min(self.workload.batch_size, len(self.x)))
-
-
-class FirstFit(FastNN):
-    """A model that makes its plan in `fit`."""
-
-    build = WithFit.build
 
 
 class Reference(FastNN):

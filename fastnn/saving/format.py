@@ -20,7 +20,7 @@ from the end of the header:
 
 There is no compression, no path and no code in it, and nothing is imported for it. NaN and
 infinity are no JSON; the description holds none. Limits: a header of 1 MB, 10,000 arrays, 150,000
-braces, brackets and commas, nested 64 deep.
+braces, brackets and commas; a description nested 64 deep.
 
 `write` and `read` are called by the other files of this package only.
 """

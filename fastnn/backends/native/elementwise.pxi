@@ -193,6 +193,7 @@ cdef void softmax_rows(real *y, real *maximum, double *total, const real *x, int
     """
     cdef real columns[SOFTMAX_BLOCK]
     cdef real factor[SOFTMAX_ROWS]
+    cdef real value
     cdef int64_t i, j
     if width < SHORT_ROW:
         columns[0] = 0      # or gcc warns that there might be no rows
@@ -204,7 +205,8 @@ cdef void softmax_rows(real *y, real *maximum, double *total, const real *x, int
                 columns[j * rows + i] = x[i * width + j]
         for j in range(width):
             for i in range(rows):
-                maximum[i] = lower_end(columns[j * rows + i], maximum[i])
+                value = columns[j * rows + i]   # NaN is not greater
+                maximum[i] = value if value > maximum[i] else maximum[i]
         for j in range(width):
             for i in range(rows):
                 columns[j * rows + i] -= maximum[i]
@@ -229,14 +231,9 @@ cdef void softmax_rows(real *y, real *maximum, double *total, const real *x, int
     map_line(UNARY, UNARY_exp, y, y, rows * width, False)
     for i in range(rows):
         total[i] = row_sum(<const real *>y + i * width, width)
-        factor[0] = <real>(1 / total[i])
+        value = <real>(1 / total[i])
         for j in range(width):
-            y[i * width + j] *= factor[0]
-
-
-cdef inline real lower_end(real x, real least) noexcept nogil:
-    """x, or `least` where x is not greater: so NaN is ignored."""
-    return x if x > least else least
+            y[i * width + j] *= value
 
 
 cdef void softmax_row_added(real *y, const real *x, int64_t width) noexcept nogil:

@@ -169,14 +169,15 @@ cdef void panels(panel *p, real *y, int64_t columns, const real *b, int64_t b_ro
 
     With room for them, panels of b are packed.
     """
-    cdef int64_t most = FASTNN_TILE_VECTORS, left = columns, vectors, j
+    cdef int64_t most = FASTNN_TILE_VECTORS, left = columns, vectors, count, j
     if p.rows == 1 and packed == NULL:
         most = ROW_VECTORS
     while left > 0:
         # The next panel begins `left` columns before the end. The last vector of all is moved
         # back to end where the row ends.
         vectors = (left + p.lanes - 1) // p.lanes
-        p.vectors = (vectors + (vectors + most - 1) // most - 1) // ((vectors + most - 1) // most)
+        count = (vectors + most - 1) // most
+        p.vectors = (vectors + count - 1) // count
         p.shared = 0
         if left < p.lanes:
             p.shared = p.lanes - left
