@@ -83,10 +83,12 @@ enum { FASTNN_FEWEST_LANES_double = FASTNN_LANES_double };
 #define FASTNN_TILE_ENTRIES(real) \
     FASTNN_INLINE void multiply_##real(const struct panel *p) \
     { \
-        if (FASTNN_IS_HALF(real, p->lanes)) \
-            FASTNN_HALF(one_vector, real)(p); \
-        else \
+        if (!FASTNN_IS_HALF(real, p->lanes)) \
             multiply_panel_##real(p); \
+        else if (p->a_row == 1) \
+            FASTNN_HALF(one_vector_by_side, real)(p); \
+        else \
+            FASTNN_HALF(one_vector, real)(p); \
     } \
     FASTNN_INLINE void pack_##real(const struct panel *p, real *packed, const real *b, \
                                    int64_t b_row, int transposed, const real *end) \
@@ -121,13 +123,13 @@ FASTNN_TILE_ENTRIES(double)
 #define UNROLL FASTNN_PRAGMA(GCC unroll 16)
 
 /* One tile of R rows from `row` on and V vectors: R and V are constants at every call, so the
- * loops over them vanish and `sum` lives in registers. */
+ * loops over them vanish and `sum` lives in registers. a_row is p's: a constant where it can be. */
 FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, const int R,
-                           const int V)
+                           const int V, const int64_t a_row)
 {
     const REAL *b = (const REAL *)p->b;
     REAL *y = (REAL *)p->y + row * p->y_row;
-    const int64_t a_row = p->a_row, a_step = p->a_step, y_row = p->y_row;
+    const int64_t a_step = p->a_step, y_row = p->y_row;
     const REAL *saved = p->saved ? (const REAL *)p->saved + row * p->y_row : NULL;
     int64_t b_at[8], y_at[8];       /* where each vector starts in its row */
     VEC sum[2 * FASTNN_TILE_ROWS][8];
@@ -177,47 +179,44 @@ FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, co
 }
 
 /* All rows of a panel: the largest tile as often as it fits, then one of what is left. */
-FASTNN_INLINE void T(tiles)(const struct panel *p, const int V)
+FASTNN_INLINE void T(tiles)(const struct panel *p, const int V, const int64_t a_row)
 {
     const REAL *a = (const REAL *)p->a;
     int64_t row = 0;
-    if (2 * V <= FASTNN_TILE_VECTORS && p->a_tile == FASTNN_TILE_ROWS * p->a_row)
+    if (2 * V <= FASTNN_TILE_VECTORS && p->a_tile == FASTNN_TILE_ROWS * a_row)
         for (; row + 2 * FASTNN_TILE_ROWS <= p->rows; row += 2 * FASTNN_TILE_ROWS) {
-            T(tile)(p, a, row, 2 * FASTNN_TILE_ROWS, V);
+            T(tile)(p, a, row, 2 * FASTNN_TILE_ROWS, V, a_row);
             a += 2 * p->a_tile;
         }
     for (; row + FASTNN_TILE_ROWS <= p->rows; row += FASTNN_TILE_ROWS, a += p->a_tile)
-        T(tile)(p, a, row, FASTNN_TILE_ROWS, V);
+        T(tile)(p, a, row, FASTNN_TILE_ROWS, V, a_row);
     switch (p->rows - row) {
-    case 1: T(tile)(p, a, row, 1, V); break;
-    case 2: T(tile)(p, a, row, 2, V); break;
-    case 3: T(tile)(p, a, row, 3, V); break;
-    case 4: T(tile)(p, a, row, 4, V); break;
-    case 5: T(tile)(p, a, row, 5, V); break;
+    case 1: T(tile)(p, a, row, 1, V, a_row); break;
+    case 2: T(tile)(p, a, row, 2, V, a_row); break;
+    case 3: T(tile)(p, a, row, 3, V, a_row); break;
+    case 4: T(tile)(p, a, row, 4, V, a_row); break;
+    case 5: T(tile)(p, a, row, 5, V, a_row); break;
     }
 }
 
-FASTNN_NOINLINE void T(one_vector)(const struct panel *p)
-{
-    T(tiles)(p, 1);
-}
-
-FASTNN_NOINLINE void T(two_vectors)(const struct panel *p)
-{
-    T(tiles)(p, 2);
-}
-
+/* The panels of each width, once more for rows of a that lie side by side, as packed ones do: these
+ * need no address of their own. */
+#define PANEL(name, V, a_row) \
+    FASTNN_NOINLINE void T(name)(const struct panel *p) \
+    { \
+        T(tiles)(p, V, a_row); \
+    }
+PANEL(one_vector, 1, p->a_row)
+PANEL(two_vectors, 2, p->a_row)
+PANEL(one_vector_by_side, 1, 1)
+PANEL(two_vectors_by_side, 2, 1)
 #if FASTNN_TILE_VECTORS > 2
-FASTNN_NOINLINE void T(three_vectors)(const struct panel *p)
-{
-    T(tiles)(p, 3);
-}
-
-FASTNN_NOINLINE void T(four_vectors)(const struct panel *p)
-{
-    T(tiles)(p, 4);
-}
+PANEL(three_vectors, 3, p->a_row)
+PANEL(four_vectors, 4, p->a_row)
+PANEL(three_vectors_by_side, 3, 1)
+PANEL(four_vectors_by_side, 4, 1)
 #endif
+#undef PANEL
 
 /* A single row needs more columns at once: few sums would wait for themselves, and b is read just
  * once, best from its start to its end. */
@@ -225,29 +224,27 @@ FASTNN_NOINLINE void T(one_row)(const struct panel *p)
 {
     const REAL *a = (const REAL *)p->a;
     switch (p->vectors) {
-    case 3: T(tile)(p, a, 0, 1, 3); break;
-    case 4: T(tile)(p, a, 0, 1, 4); break;
-    case 5: T(tile)(p, a, 0, 1, 5); break;
-    case 6: T(tile)(p, a, 0, 1, 6); break;
-    case 7: T(tile)(p, a, 0, 1, 7); break;
-    case 8: T(tile)(p, a, 0, 1, 8); break;
+    case 3: T(tile)(p, a, 0, 1, 3, p->a_row); break;
+    case 4: T(tile)(p, a, 0, 1, 4, p->a_row); break;
+    case 5: T(tile)(p, a, 0, 1, 5, p->a_row); break;
+    case 6: T(tile)(p, a, 0, 1, 6, p->a_row); break;
+    case 7: T(tile)(p, a, 0, 1, 7, p->a_row); break;
+    case 8: T(tile)(p, a, 0, 1, 8, p->a_row); break;
     }
 }
 
 FASTNN_INLINE void T(multiply_panel)(const struct panel *p)
 {
-    if (p->vectors == 1)
-        T(one_vector)(p);
-    else if (p->vectors == 2)
-        T(two_vectors)(p);
+    const int by_side = p->a_row == 1;
+    switch (p->vectors) {
+    case 1: by_side ? T(one_vector_by_side)(p) : T(one_vector)(p); break;
+    case 2: by_side ? T(two_vectors_by_side)(p) : T(two_vectors)(p); break;
 #if FASTNN_TILE_VECTORS > 2
-    else if (p->vectors == 3)
-        T(three_vectors)(p);
-    else if (p->vectors == 4)
-        T(four_vectors)(p);
+    case 3: by_side ? T(three_vectors_by_side)(p) : T(three_vectors)(p); break;
+    case 4: by_side ? T(four_vectors_by_side)(p) : T(four_vectors)(p); break;
 #endif
-    else
-        T(one_row)(p);
+    default: T(one_row)(p);
+    }
 }
 
 /* The vector at `from`, with zeros for what lies at or after `end`: never read. */
