@@ -71,7 +71,8 @@ cdef enum:
     # `product_workspace` in fastnn/ops/elementary.py has room for such blocks.
     DEPTH_BLOCK = 400       # rows of b in one pass: a panel of them comes from the L2 cache or L1
     UNPACKED_DEPTH = 1024   # ... where b is never packed: there are few columns
-    ROW_BLOCK = 384         # rows of a in one pass: so much of it stays in the L2 cache
+    A_BLOCK = 384 * DEPTH_BLOCK     # numbers of a in one pass: so many stay in the L2 cache
+    ROW_BLOCK = 768         # ... in so many rows at most
     PACK_COLUMNS = 128      # from here on a panel is packed: b's rows lie far apart
     PACK_ROWS = 32          # ... if so many rows of a share the packing
     WIDE = 512              # columns that pay for packing a whose rows lie well
@@ -94,7 +95,7 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
     cdef int64_t whole, fewest, lanes
     cdef int64_t a_row = 1 if a_transposed else a_line
     cdef int64_t a_step = a_line if a_transposed else 1
-    cdef int64_t row, k, block
+    cdef int64_t row, k, block, rows_at_once
     cdef bint packed, a_packed, last
     cdef panel p
 
@@ -135,11 +136,12 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
     block = DEPTH_BLOCK if b_transposed or columns >= PACK_COLUMNS else UNPACKED_DEPTH
     block = (depth + block - 1) // block
     block = ((depth + block - 1) // block + 15) // 16 * 16
+    rows_at_once = min(A_BLOCK // block // FASTNN_TILE_ROWS * FASTNN_TILE_ROWS, <int64_t>ROW_BLOCK)
     p.lanes = lanes
     p.y_row = columns
     row = 0
     while row < rows:
-        p.rows = min(rows - row, <int64_t>ROW_BLOCK) if a_packed else rows
+        p.rows = min(rows - row, rows_at_once) if a_packed else rows
         k = 0
         while k < depth:
             p.depth = min(depth - k, block)
@@ -251,7 +253,7 @@ cdef void narrow_product(real *y, int64_t rows, int64_t columns, int64_t depth,
 
 def product_needs():
     """Reals that the largest blocks of a product take when both operands are packed."""
-    return FASTNN_TILE_VECTORS * FASTNN_LANES_float * DEPTH_BLOCK + ROW_BLOCK * DEPTH_BLOCK
+    return FASTNN_TILE_VECTORS * FASTNN_LANES_float * DEPTH_BLOCK + A_BLOCK
 
 
 # The same names for both types. `multiply` takes a pointer that only tells the type.

@@ -123,13 +123,13 @@ FASTNN_TILE_ENTRIES(double)
 #define UNROLL FASTNN_PRAGMA(GCC unroll 16)
 
 /* One tile of R rows from `row` on and V vectors: R and V are constants at every call, so the
- * loops over them vanish and `sum` lives in registers. a_row is p's: a constant where it can be. */
+ * loops over them vanish and `sum` lives in registers. So is by_side: p->a_row is 1. */
 FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, const int R,
-                           const int V, const int64_t a_row)
+                           const int V, const int by_side)
 {
     const REAL *b = (const REAL *)p->b;
     REAL *y = (REAL *)p->y + row * p->y_row;
-    const int64_t a_step = p->a_step, y_row = p->y_row;
+    const int64_t a_row = by_side ? 1 : p->a_row, a_step = p->a_step, y_row = p->y_row;
     const REAL *saved = p->saved ? (const REAL *)p->saved + row * p->y_row : NULL;
     int64_t b_at[8], y_at[8];       /* where each vector starts in its row */
     VEC sum[2 * FASTNN_TILE_ROWS][8];
@@ -155,7 +155,10 @@ FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, co
             b_row[v] = LOAD(b + b_at[v]);
         UNROLL for (int r = 0; r < R; r++)
             UNROLL for (int v = 0; v < V; v++)
-                sum[r][v] += a[r * a_row] * b_row[v];
+                if (by_side && r % 3 == 2)  /* not all: each takes a load more */
+                    T(FASTNN_ADD_PRODUCT)(sum[r][v], a[r], b_row[v]);
+                else
+                    sum[r][v] += a[r * a_row] * b_row[v];
         a += a_step;
         b += p->b_row;
     }
@@ -179,40 +182,40 @@ FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, co
 }
 
 /* All rows of a panel: the largest tile as often as it fits, then one of what is left. */
-FASTNN_INLINE void T(tiles)(const struct panel *p, const int V, const int64_t a_row)
+FASTNN_INLINE void T(tiles)(const struct panel *p, const int V, const int by_side)
 {
     const REAL *a = (const REAL *)p->a;
     int64_t row = 0;
-    if (2 * V <= FASTNN_TILE_VECTORS && p->a_tile == FASTNN_TILE_ROWS * a_row)
+    if (2 * V <= FASTNN_TILE_VECTORS && p->a_tile == FASTNN_TILE_ROWS * p->a_row)
         for (; row + 2 * FASTNN_TILE_ROWS <= p->rows; row += 2 * FASTNN_TILE_ROWS) {
-            T(tile)(p, a, row, 2 * FASTNN_TILE_ROWS, V, a_row);
+            T(tile)(p, a, row, 2 * FASTNN_TILE_ROWS, V, by_side);
             a += 2 * p->a_tile;
         }
     for (; row + FASTNN_TILE_ROWS <= p->rows; row += FASTNN_TILE_ROWS, a += p->a_tile)
-        T(tile)(p, a, row, FASTNN_TILE_ROWS, V, a_row);
+        T(tile)(p, a, row, FASTNN_TILE_ROWS, V, by_side);
     switch (p->rows - row) {
-    case 1: T(tile)(p, a, row, 1, V, a_row); break;
-    case 2: T(tile)(p, a, row, 2, V, a_row); break;
-    case 3: T(tile)(p, a, row, 3, V, a_row); break;
-    case 4: T(tile)(p, a, row, 4, V, a_row); break;
-    case 5: T(tile)(p, a, row, 5, V, a_row); break;
+    case 1: T(tile)(p, a, row, 1, V, by_side); break;
+    case 2: T(tile)(p, a, row, 2, V, by_side); break;
+    case 3: T(tile)(p, a, row, 3, V, by_side); break;
+    case 4: T(tile)(p, a, row, 4, V, by_side); break;
+    case 5: T(tile)(p, a, row, 5, V, by_side); break;
     }
 }
 
 /* The panels of each width, once more for rows of a that lie side by side, as packed ones do: these
  * need no address of their own. */
-#define PANEL(name, V, a_row) \
+#define PANEL(name, V, by_side) \
     FASTNN_NOINLINE void T(name)(const struct panel *p) \
     { \
-        T(tiles)(p, V, a_row); \
+        T(tiles)(p, V, by_side); \
     }
-PANEL(one_vector, 1, p->a_row)
-PANEL(two_vectors, 2, p->a_row)
+PANEL(one_vector, 1, 0)
+PANEL(two_vectors, 2, 0)
 PANEL(one_vector_by_side, 1, 1)
 PANEL(two_vectors_by_side, 2, 1)
 #if FASTNN_TILE_VECTORS > 2
-PANEL(three_vectors, 3, p->a_row)
-PANEL(four_vectors, 4, p->a_row)
+PANEL(three_vectors, 3, 0)
+PANEL(four_vectors, 4, 0)
 PANEL(three_vectors_by_side, 3, 1)
 PANEL(four_vectors_by_side, 4, 1)
 #endif
@@ -224,12 +227,12 @@ FASTNN_NOINLINE void T(one_row)(const struct panel *p)
 {
     const REAL *a = (const REAL *)p->a;
     switch (p->vectors) {
-    case 3: T(tile)(p, a, 0, 1, 3, p->a_row); break;
-    case 4: T(tile)(p, a, 0, 1, 4, p->a_row); break;
-    case 5: T(tile)(p, a, 0, 1, 5, p->a_row); break;
-    case 6: T(tile)(p, a, 0, 1, 6, p->a_row); break;
-    case 7: T(tile)(p, a, 0, 1, 7, p->a_row); break;
-    case 8: T(tile)(p, a, 0, 1, 8, p->a_row); break;
+    case 3: T(tile)(p, a, 0, 1, 3, 0); break;
+    case 4: T(tile)(p, a, 0, 1, 4, 0); break;
+    case 5: T(tile)(p, a, 0, 1, 5, 0); break;
+    case 6: T(tile)(p, a, 0, 1, 6, 0); break;
+    case 7: T(tile)(p, a, 0, 1, 7, 0); break;
+    case 8: T(tile)(p, a, 0, 1, 8, 0); break;
     }
 }
 

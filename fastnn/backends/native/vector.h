@@ -92,6 +92,20 @@
         *b = odd_blocks; \
     }
 
+/* sum += number * v. On AVX-512 one instruction also reads the number from memory and spreads it;
+ * gcc uses that only for numbers that have no second use. */
+#if FASTNN_VECTOR_BYTES == 64
+#define FASTNN_ADD_PRODUCT_float(sum, number, v) \
+    __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(v), "m"(number))
+#define FASTNN_ADD_PRODUCT_double(sum, number, v) \
+    __asm__("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(sum) : "v"(v), "m"(number))
+#else
+#define FASTNN_ADD_PRODUCT_float(sum, number, v) ((sum) += (number) * (v))
+#define FASTNN_ADD_PRODUCT_double(sum, number, v) ((sum) += (number) * (v))
+#endif
+#define FASTNN_ADD_PRODUCT_half_float(sum, number, v) ((sum) += (number) * (v))
+#define FASTNN_ADD_PRODUCT_half_double(sum, number, v) ((sum) += (number) * (v))
+
 /* A half vector still has 8 floats on AVX-512; the others have no use for halves. */
 #if FASTNN_VECTOR_BYTES == 64
 #define FASTNN_HALF_VECTORS
@@ -114,6 +128,8 @@ FASTNN_VECTOR_KIND(double, double, int64_t, 2)
 #define FASTNN_RESTRICT
 #define FASTNN_PRAGMA(text)
 #define FASTNN_PREFETCH(address)
+#define FASTNN_ADD_PRODUCT_float(sum, number, v) ((sum) += (number) * (v))
+#define FASTNN_ADD_PRODUCT_double(sum, number, v) ((sum) += (number) * (v))
 #define FASTNN_VECTOR_KIND(real, integer) \
     enum { FASTNN_LANES_##real = 1 }; \
     typedef real vec_##real; \
