@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 from typing import Any
 
 import numpy as np
@@ -47,6 +46,8 @@ def set_random_seed(seed: int) -> None:
     ValueError
         `seed` is not an integer of 0 or more.
     """
+    import random  # not above: it takes as long as three modules of fastnn
+
     global _seeds
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ValueError(f"seed must be an integer of 0 or more, got {seed!r}")

@@ -318,8 +318,8 @@ def product_workspace(k: int, n: int) -> int:
     """Reals that a product may use to pack panels of its (k, n) matrix, and rows of the other.
 
     A panel has 64 columns and 400 rows at most, as many as linear.pxi packs at once. Of the other
-    matrix as many numbers are packed as 384 such rows have, of 768 rows at most, and only where there
-    are at least 128 columns: n of them and any depth, or k of them and the depth n.
+    matrix as many numbers are packed as 384 such rows have, and of 768 rows at most, but only where
+    there are at least 128 columns: n of them and any depth, or k of them and the depth n.
     """
     longest = max(k, n)
     if longest < 128:

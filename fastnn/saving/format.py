@@ -28,7 +28,6 @@ braces, brackets and commas; a description nested 64 deep.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import os
 import platform
@@ -96,7 +95,7 @@ def pack(description: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> l
     header = _dumps({"__metadata__": metadata, **table}).encode()
     header += b" " * (-len(header) % 8)
     large = len(header) > MAX_HEADER or _values(header.decode()) > MAX_VALUES
-    if large or len(table) > MAX_TENSORS or _too_deep(json.loads(text)):
+    if large or len(table) > MAX_TENSORS or _too_deep(_loads(text)):
         raise ModelFileError(
             f"this model is too large for one file: its description takes {len(header):,} bytes, "
             f"at most {MAX_HEADER:,} are allowed, and it has {len(table):,} arrays, at most "
@@ -106,7 +105,15 @@ def pack(description: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> l
 
 
 def _dumps(value: Any) -> str:
+    import json  # not above: most programs neither save nor load
+
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def _loads(text: str, **hooks: Any) -> Any:
+    import json
+
+    return json.loads(text, **hooks)
 
 
 def _checksum(table: bytes, description: str, parts: list[Any]) -> str:
@@ -381,7 +388,7 @@ def _parsed(text: Any, what: str) -> dict[str, Any]:
         text = text.decode("utf-8") if isinstance(text, bytes) else text
         if _values(text) > MAX_VALUES:
             raise ModelFileError(f"{what} has more than {MAX_VALUES:,} braces, brackets and commas")
-        value = json.loads(
+        value = _loads(
             text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
         )
     except RecursionError:

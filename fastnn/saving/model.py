@@ -20,7 +20,6 @@ optimizers and the like by the `get` of their modules. Nothing is imported.
 from __future__ import annotations
 
 import contextlib
-import json
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -102,6 +101,8 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
 
 def to_json(model: Any, **kwargs: Any) -> str:
     """The architecture as JSON text; `model_from_json` makes an untrained model of it."""
+    import json
+
     with own_objects():
         described = describe(model)
     return json.dumps({**described, "inputs": _input_shapes(model)}, **kwargs)
