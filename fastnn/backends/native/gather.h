@@ -7,6 +7,8 @@ of native numbers is packed into one first. */
 #ifndef FASTNN_GATHER_H
 #define FASTNN_GATHER_H
 
+#include "vector.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -84,6 +86,17 @@ static void (*const gather_convert[3 * GATHER_SOURCES])(void *, const void *, in
 static inline uint32_t swapped4(uint32_t v)
 {
     return v >> 24 | (v >> 8 & 0xff00u) | (v << 8 & 0xff0000u) | v << 24;
+}
+
+/* One row; the row that is copied next begins to arrive, from anywhere in memory. */
+static inline void gather_copy(char *y, const char *x, const char *next, int64_t bytes)
+{
+    int64_t i = 0;
+    for (; i + 64 <= bytes; i += 64) {
+        FASTNN_PREFETCH(next + i);
+        memcpy(y + i, x + i, 64);
+    }
+    memcpy(y + i, x + i, (size_t)(bytes - i));
 }
 
 /* n numbers of `size` bytes that lie `stride` bytes apart, as neighbours in native order. */

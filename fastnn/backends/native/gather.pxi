@@ -9,9 +9,11 @@ cdef extern from "gather.h" nogil:
     void (**gather_convert)(void *y, const void *x, int64_t n) noexcept
     void gather_pack(char *y, const char *x, int64_t stride, int64_t n, int64_t size,
                      int swap) noexcept
+    void gather_copy(char *y, const char *x, const char *next, int64_t bytes) noexcept
 
 cdef enum:
     PACKED = 256            # numbers at once that do not lie ready to be converted
+    LONG = 1024             # bytes of a row from which it pays to have the next one fetched
     NARROW = 32             # bytes of a row: fewer are packed before they are converted
 
 
@@ -25,7 +27,7 @@ cdef void gather(void **p, const int64_t *n, const double *c) noexcept nogil:
     cdef char *y = <char *>p[0]
     cdef const char *x = <const char *>p[1]
     cdef const int64_t *order = <const int64_t *>p[2]
-    cdef int64_t rows = n[0], start = n[1], stride = n[2], width = n[3], size = n[6], row, first
+    cdef int64_t rows = n[0], start = n[1], stride = n[2], width = n[3], size = n[6], row, first, after
     cdef int64_t bytes = width * (8 if n[4] == 1 else 4)
     cdef bint same = n[5] == (5 if n[4] == 2 else n[4])
     cdef char packed[8 * PACKED]
@@ -45,6 +47,11 @@ cdef void gather(void **p, const int64_t *n, const double *c) noexcept nogil:
         else:
             for row in range(rows):
                 (<int *>y)[row] = (<const int *>(x + order[start + row] * stride))[0]
+    elif same and bytes >= LONG and order != NULL:
+        for row in range(rows):
+            first = order[start + row]
+            after = order[start + min(row + 1, rows - 1)]
+            gather_copy(y + row * bytes, x + first * stride, x + after * stride, bytes)
     elif same:
         for row in range(rows):
             first = order[start + row] if order != NULL else start + row
