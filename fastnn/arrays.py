@@ -23,6 +23,8 @@ def array_of(value: Any, what: str) -> np.ndarray:
     """
     if value is None:
         raise ValueError(f"{what} is missing")
+    if type(value) is np.ndarray and value.ndim and len(value) and _is_plain(value.dtype):
+        return value
     if np.ma.is_masked(value):
         raise ValueError(f"{what} is a masked array; fill it (x.filled(...)) or drop its rows")
     if isinstance(value, (set, frozenset)):
@@ -46,9 +48,14 @@ def array_of(value: Any, what: str) -> np.ndarray:
         raise ValueError(f"{what} is a single number; pass an array with one row per sample")
     if len(array) == 0:
         raise ValueError(f"{what} is empty (shape {array.shape}); at least one row is needed")
-    if array.dtype.itemsize > 8:
+    if not _is_plain(array.dtype):
         array = array.astype(np.float64)  # long double: no kernel reads it
     return array
+
+
+def _is_plain(dtype: np.dtype) -> bool:
+    """Whether it is of numbers that kernels read."""
+    return dtype.kind in "fiub" and dtype.itemsize <= 8
 
 
 def _of_array(value: Any, what: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from fastnn.ops.tensor import Shape
 from fastnn.utils import as_list, number
 
 BLOCK = 1 << 18  # values that are checked at once
+SMALL = 1 << 12  # ... one by one: calls cost more than they
 CONVERTED_AT_ONCE = 1 << 20  # bytes up to which an array is converted before training
 
 
@@ -43,6 +44,8 @@ def blocks(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 def _not_finite(array: np.ndarray, dtype: Any = None) -> tuple[int, Any] | None:
     """How many values are NaN or infinite (as `dtype`), and the index of the first; or None."""
     if array.dtype.kind != "f":
+        return None
+    if dtype is None and array.size <= SMALL and np.isfinite(array).all():
         return None
     total, first = 0, None
     with np.errstate(over="ignore", invalid="ignore"):

@@ -330,15 +330,20 @@ class StreamFit(Fit):
 
 def train(optimizer: Any, executor: Executor, job: Job) -> None:
     """One slice, with the optimizer's rate or the table of its schedule."""
-    control = executor.control[0]
     left = min((job.epochs - job.epoch) * job.steps - job.step, job.max_batches, RATES_AT_ONCE)
-    job.rates = optimizer.rates(int(control["iteration"]), int(control["step"]), left)
+    job.rates = optimizer.rates(*reached(executor), left)
     if job.rates is None:
         executor.control["rate"] = optimizer.learning_rate
     try:
         optimizer.train(executor, job)
     finally:
-        optimizer.reached(int(control["iteration"]), int(control["step"]))
+        optimizer.reached(*reached(executor))
+
+
+def reached(executor: Executor) -> tuple[int, int]:
+    """The updates and batches that are done."""
+    iteration, step, *_ = executor.control[0].item()  # at once: each number of a record costs
+    return iteration, step
 
 
 def call(hooks: Sequence[Callback], hook: str, *args: Any) -> None:

@@ -359,14 +359,14 @@ class Trainable:
         ValueError
             Data does not fit the model; nothing is trained then. A stream is checked batch by
             batch, each before it is trained on.
+        KeyboardInterrupt
+            After Ctrl-C, or SIGTERM where the program does not handle it; the model keeps what was
+            trained, `model.history` what was noted.
 
         Notes
         -----
         On x86-64 the native executor replaces results below the smallest normal number of the float
         type (1.2e-38 for float32) by 0 while it trains: arithmetic with them is many times slower.
-        KeyboardInterrupt
-            After Ctrl-C, or SIGTERM where the program does not handle it; the model keeps what was
-            trained, `model.history` what was noted.
         """
         if x is None:
             raise ValueError("fit: x is missing")

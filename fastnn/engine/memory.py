@@ -30,8 +30,6 @@ def zeros(nbytes: int) -> np.ndarray:
     return raw[start : start + nbytes]
 
 
-
-
 LARGE, APART = 1 << 16, 1088  # bytes; 1088 is a quarter of a page and a cache line
 
 

@@ -219,11 +219,12 @@ class Optimizer(Configurable):
                 return factor
         return 1.0
 
-    def settings(self) -> tuple[str, ...]:
+    def settings(self) -> tuple[Any, ...]:
         """All that plans depend on: when it changes, they are made anew."""
         own: Any = type(self)
         values = [getattr(self, name, None) for name in _setting_names(own)]
-        return (repr(values), self._excluded_names, *(str(id(v)) for v in self._excluded))
+        values = [v if type(v) in (float, bool, type(None)) else repr(v) for v in values]
+        return (*values, self._excluded_names, *(id(v) for v in self._excluded))
 
     def check(self, variables: Sequence[Variable]) -> None:
         """Refuse settings that were changed to what the constructor would not take.

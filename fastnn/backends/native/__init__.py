@@ -201,13 +201,13 @@ class NativeExecutor(Executor):
         self.check(job.feeds, job.rows, min(job.batch_size, job.rows))
         passes = min(job.epochs - job.epoch, job.max_epochs)
         work = job.rows, job.batch_size, passes, job.max_batches
-        with self.lock, self._running() as program, _helpers(program, True, *work):
+        with self.lock, self._running(True, *work) as program:
             program.train(job)
 
     def evaluate(self, feeds: Sequence[np.ndarray], rows: int) -> np.ndarray:
         self.check(feeds, rows)
         sums = np.empty(self.plan.accumulator_count)
-        with self._running() as program, _helpers(program, False, rows, self.plan.capacity):
+        with self._running(False, rows, self.plan.capacity) as program:
             program.forward(feeds, rows, [], sums)
         return sums
 
@@ -215,7 +215,7 @@ class NativeExecutor(Executor):
         self, feeds: Sequence[np.ndarray], rows: int, outputs: Sequence[np.ndarray]
     ) -> None:
         self.check(feeds, rows)
-        with self._running() as program, _helpers(program, False, rows, self.plan.capacity):
+        with self._running(False, rows, self.plan.capacity) as program:
             program.forward(feeds, rows, outputs)
 
     def predict_at_once(self, x: Any) -> np.ndarray | None:
@@ -226,11 +226,15 @@ class NativeExecutor(Executor):
             self._idle.append(program)
 
     @contextlib.contextmanager
-    def _running(self) -> Iterator[Any]:
-        """A program that inside is this thread's alone."""
+    def _running(self, trains: bool = False, *work: int) -> Iterator[Any]:
+        """A program that inside is this thread's alone, and its helpers' if the work is enough."""
         program = self._take()
         try:
-            yield program
+            if work and program.helpers_pay(HELPERS_PAY, *work):
+                with _helpers(program, trains):
+                    yield program
+            else:
+                yield program
         finally:
             self._idle.append(program)
 
@@ -247,11 +251,8 @@ class NativeExecutor(Executor):
 
 
 @contextlib.contextmanager
-def _helpers(program: Any, trains: bool, *work: int) -> Iterator[None]:
-    """Inside, other threads run parts of the program's steps, if that pays for this work."""
-    if not program.helpers_pay(HELPERS_PAY, *work):
-        yield
-        return
+def _helpers(program: Any, trains: bool) -> Iterator[None]:
+    """Inside, other threads run parts of the program's steps."""
     helpers = []
     program.call_helpers(trains)
     try:
