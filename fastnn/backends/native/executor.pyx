@@ -230,12 +230,13 @@ cdef class Program:
         cdef int64_t epoch = job.epoch, epochs = job.epochs, max_epochs = job.max_epochs
         cdef int64_t batch = job.batch, batches = job.batches, max_batches = job.max_batches
         cdef int64_t opened = 0, kept = len(job.sums), steps = job.steps, passes = job.passes
-        cdef int64_t done = 0
+        cdef int64_t done = 0, step = batch % steps, row = epoch % kept
         cdef bint shuffled = job.shuffle, fresh = job.fresh, stop = job.stop_on_nan
         cdef bint stopped = False
         cdef int64_t *watched = NULL
         cdef int64_t watched_count = 0
-        cdef double seconds = job.seconds, deadline
+        cdef int64_t look = 1       # at the clock again after so many batches
+        cdef double seconds = job.seconds, began, now
         cdef unsigned int before
         cdef int64_t i
         try:
@@ -257,10 +258,10 @@ cdef class Program:
                 for i in range(watched_count):
                     watched[i] = job.watched[i]
             with nogil:
-                deadline = seconds_now() + seconds
+                began = seconds_now()
                 before = flush_denormals()
                 while epoch < epochs and max_epochs > 0 and done < max_batches:
-                    if batch % steps == 0 and fresh:
+                    if step == 0 and fresh:
                         memset(self.sums, 0, self.sum_count * sizeof(double))
                     if batch == 0 and shuffled:
                         self.draw_order(<int64_t *>order_view.buf, rows, past_epochs + passes)
@@ -269,18 +270,27 @@ cdef class Program:
                     self.train_batch(<const int64_t *>order_view.buf, batch * batch_size,
                                      min(batch_size, rows - batch * batch_size))
                     batch += 1
+                    step += 1
                     done += 1
                     stopped = stop and not self.is_finite(watched, watched_count)
-                    if batch % steps == 0 or batch == batches:
-                        memcpy(<double *>sums_view.buf + epoch % kept * self.sum_count, self.sums,
+                    if step == steps or batch == batches:
+                        memcpy(<double *>sums_view.buf + row * self.sum_count, self.sums,
                                self.sum_count * sizeof(double))
+                        step = 0
+                        row = row + 1 if row + 1 < kept else 0
                         epoch += 1
                         max_epochs -= 1
                     if batch == batches:
                         batch = 0
                         passes += 1
-                    if stopped or seconds_now() > deadline:
+                    if stopped:
                         break
+                    if done >= look:
+                        now = seconds_now() - began
+                        if now > seconds:
+                            break
+                        # A look costs as much as a small step: wait for an eighth of those left.
+                        look = done + 1 + <int64_t>(done * (seconds - now) / (8 * max(now, 1e-6)))
                 restore_denormals(before)
         finally:
             if opened > 0:
@@ -532,7 +542,7 @@ cdef class Program:
             g = &self.groups[i]
             self.batch(i, order, start, rows, rows, 0)
             g.state.step += 1
-            if g.last > g.updates and g.state.step % g.every == 0:
+            if g.last > g.updates and (g.every == 1 or g.state.step % g.every == 0):
                 self.run(g.updates, g.last)
                 g.state.iteration += 1
 

@@ -76,6 +76,7 @@ cdef enum:
     PACK_COLUMNS = 128      # from here on a panel is packed: b's rows lie far apart
     PACK_ROWS = 32          # ... if so many rows of a share the packing
     WIDE = 512              # columns that pay for packing a whose rows lie well
+    TINY = 64               # multiplications that take less time than preparing for vectors
     NARROW_ROWS = 64        # narrow_product: rows and depth of what it keeps in the workspace
     NARROW_DEPTH = 128
     ROWS_AT_ONCE = 384      # rows of y in the cache when the activation passes over them
@@ -118,6 +119,10 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
     if columns == 1 and not a_transposed and depth >= whole:
         dots(y, b, a, rows, depth, bias[0] if bias != NULL else <real>0, add)
         return False
+    if rows * columns * depth <= TINY:
+        tiny_product(y, rows, columns, depth, a, a_row, a_step, b, 1 if b_transposed else columns,
+                     depth if b_transposed else 1, bias, add)
+        return False
     if columns == 1 and a_transposed and a_line == rows:    # the transpose of the whole equation
         product(y, 1, rows, depth, b, depth, False, a, False, <const real *>NULL,
                 <const real *>NULL, False, add, workspace)
@@ -132,16 +137,22 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
         a_transposed or columns >= WIDE or a_line * <int64_t>sizeof(real) % 1024 == 0
     )
     # Blocks of depth of about the same length, whole vectors but for the last one. They must not
-    # depend on the number of rows.
+    # depend on the number of rows. A division takes as long as a small product: none without need.
     block = DEPTH_BLOCK if b_transposed or columns >= PACK_COLUMNS else UNPACKED_DEPTH
-    block = (depth + block - 1) // block
-    block = ((depth + block - 1) // block + 15) // 16 * 16
-    rows_at_once = min(A_BLOCK // block // FASTNN_TILE_ROWS * FASTNN_TILE_ROWS, <int64_t>ROW_BLOCK)
+    if depth <= block:
+        block = depth
+    else:
+        block = (depth + block - 1) // block
+        block = ((depth + block - 1) // block + 15) // 16 * 16
+    rows_at_once = rows
+    if a_packed:
+        rows_at_once = A_BLOCK // block // FASTNN_TILE_ROWS * FASTNN_TILE_ROWS
+        rows_at_once = min(rows_at_once, <int64_t>ROW_BLOCK)
     p.lanes = lanes
     p.y_row = columns
     row = 0
     while row < rows:
-        p.rows = min(rows - row, rows_at_once) if a_packed else rows
+        p.rows = min(rows - row, rows_at_once)
         k = 0
         while k < depth:
             p.depth = min(depth - k, block)
@@ -164,6 +175,21 @@ cdef bint product(real *y, int64_t rows, int64_t columns, int64_t depth,
     return relu or saved != NULL
 
 
+cdef void tiny_product(real *y, int64_t rows, int64_t columns, int64_t depth,
+                       const real *a, int64_t a_row, int64_t a_step,
+                       const real *b, int64_t b_row, int64_t b_column,
+                       const real *bias, bint add) noexcept nogil:
+    """product for so few numbers that plain loops do, with the bits of the tiles."""
+    cdef int64_t i, j, k
+    cdef real sum
+    for i in range(rows):
+        for j in range(columns):
+            sum = bias[j] if bias != NULL else <real>0
+            for k in range(depth):
+                sum += a[i * a_row + k * a_step] * b[k * b_row + j * b_column]
+            y[i * columns + j] = sum + y[i * columns + j] if add else sum
+
+
 cdef void panels(panel *p, real *y, int64_t columns, const real *b, int64_t b_row,
                  bint b_transposed, const real *b_end, const real *bias, const real *saved,
                  real *packed) noexcept nogil:
@@ -177,9 +203,14 @@ cdef void panels(panel *p, real *y, int64_t columns, const real *b, int64_t b_ro
     while left > 0:
         # The next panel begins `left` columns before the end. The last vector of all is moved
         # back to end where the row ends.
-        vectors = (left + p.lanes - 1) // p.lanes
-        count = (vectors + most - 1) // most
-        p.vectors = (vectors + count - 1) // count
+        p.vectors = 1
+        if left > most * p.lanes:
+            vectors = (left + p.lanes - 1) // p.lanes
+            count = (vectors + most - 1) // most
+            p.vectors = (vectors + count - 1) // count
+        else:
+            while p.vectors * p.lanes < left:
+                p.vectors += 1
         p.shared = 0
         if left < p.lanes:
             p.shared = p.lanes - left
