@@ -27,7 +27,8 @@ cdef void gather(void **p, const int64_t *n, const double *c) noexcept nogil:
     cdef char *y = <char *>p[0]
     cdef const char *x = <const char *>p[1]
     cdef const int64_t *order = <const int64_t *>p[2]
-    cdef int64_t rows = n[0], start = n[1], stride = n[2], width = n[3], size = n[6], row, first, after
+    cdef int64_t rows = n[0], start = n[1], stride = n[2], width = n[3], size = n[6]
+    cdef int64_t row, first, after
     cdef int64_t bytes = width * (8 if n[4] == 1 else 4)
     cdef bint same = n[5] == (5 if n[4] == 2 else n[4])
     cdef char packed[8 * PACKED]
