@@ -230,7 +230,8 @@ cdef class Program:
         cdef int64_t epoch = job.epoch, epochs = job.epochs, max_epochs = job.max_epochs
         cdef int64_t batch = job.batch, batches = job.batches, max_batches = job.max_batches
         cdef int64_t opened = 0, kept = len(job.sums), steps = job.steps, passes = job.passes
-        cdef int64_t done = 0, step = batch % steps, row = epoch % kept
+        cdef int64_t done = 0
+        cdef int64_t step = batch % max(steps, 1), row = epoch % max(kept, 1)
         cdef bint shuffled = job.shuffle, fresh = job.fresh, stop = job.stop_on_nan
         cdef bint stopped = False
         cdef int64_t *watched = NULL

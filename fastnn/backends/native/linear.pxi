@@ -185,7 +185,7 @@ cdef void tiny_product(real *y, int64_t rows, int64_t columns, int64_t depth,
     for i in range(rows):
         for j in range(columns):
             sum = bias[j] if bias != NULL else <real>0
-            for k in range(depth):
+            for k in range(depth):      # scalar: few numbers, in the order of their sum
                 sum += a[i * a_row + k * a_step] * b[k * b_row + j * b_column]
             y[i * columns + j] = sum + y[i * columns + j] if add else sum
 
