@@ -18,7 +18,7 @@ from fastnn.ops.tensor import Shape
 from fastnn.utils import as_list, number
 
 BLOCK = 1 << 18  # values that are checked at once
-SMALL = 1 << 12  # ... one by one: calls cost more than they
+SMALL = 1 << 12  # values for which one look at each costs less than to prepare for a sum
 CONVERTED_AT_ONCE = 1 << 20  # bytes up to which an array is converted before training
 
 

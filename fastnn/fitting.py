@@ -331,16 +331,16 @@ class StreamFit(Fit):
 def train(optimizer: Any, executor: Executor, job: Job) -> None:
     """One slice, with the optimizer's rate or the table of its schedule."""
     left = min((job.epochs - job.epoch) * job.steps - job.step, job.max_batches, RATES_AT_ONCE)
-    job.rates = optimizer.rates(*reached(executor), left)
+    job.rates = optimizer.rates(*counters(executor), left)
     if job.rates is None:
         executor.control["rate"] = optimizer.learning_rate
     try:
         optimizer.train(executor, job)
     finally:
-        optimizer.reached(*reached(executor))
+        optimizer.reached(*counters(executor))
 
 
-def reached(executor: Executor) -> tuple[int, int]:
+def counters(executor: Executor) -> tuple[int, int]:
     """The updates and batches that are done."""
     iteration, step, *_ = executor.control[0].item()  # at once: each number of a record costs
     return iteration, step

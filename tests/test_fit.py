@@ -343,6 +343,23 @@ def test_both_executors_draw_the_same_orders(monkeypatch):
     assert found[0] == found[1]
 
 
+@native_only
+@pytest.mark.parametrize("features", [255, 256, 301])
+def test_both_executors_shuffle_long_rows(features):
+    """Rows of a kilobyte and more are copied in a way of their own."""
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(23, features)) / 16).astype(np.float32)
+    y = rng.normal(size=(23, 1)).astype(np.float32)
+    weights = []
+    for name in ("native", "reference"):
+        utils.set_random_seed(1)
+        model = Sequential([Dense(1, input_shape=(features,))])
+        model.compile("sgd", "mse", backend=name)
+        model.fit(x, y, batch_size=4, epochs=2, verbose=0)
+        weights.append(model.get_weights()[0])
+    np.testing.assert_allclose(weights[0], weights[1], rtol=1e-4, atol=1e-5)  # 12 steps in float32
+
+
 def test_the_same_seed_gives_the_same_bits(backend):
     results = []
     for seed in (1, 1, 2):

@@ -190,6 +190,22 @@ def test_evaluate_returns_a_number_a_list_or_a_dictionary(backend):
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("sizes", [(1, 1), (3, 2), (15, 1), (5, 3), (4, 10)])
+def test_a_row_has_the_same_bits_in_any_batch_of_a_tiny_network(isa, sizes, monkeypatch):
+    """Products of a few numbers have loops of their own."""
+    from fastnn.backends import native
+
+    monkeypatch.setattr(native, "Default", native.executor_for(isa))
+    features, units = sizes
+    model = Sequential([Dense(units, activation="relu", input_shape=(features,)), Dense(1)])
+    x = np.random.default_rng(0).normal(size=(90, features)).astype(np.float32)
+    x[0] = -0.0
+    together = model.predict(x, batch_size=90, verbose=0)
+    for rows in (1, 2, 3, 5, 12, 64, 65):
+        assert model.predict(x[:rows], verbose=0).tobytes() == together[:rows].tobytes()
+
+
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("units", [(256, 512), (130, 100), (1024, 17)])
 def test_a_row_has_the_same_bits_in_any_batch_of_a_wide_network(isa, units, monkeypatch):
     """Products are cut, and their operands packed, by the number of rows."""

@@ -183,7 +183,8 @@ cdef inline real row_dot_nonzero(const real *a, const real *b, int64_t count) no
 cdef int64_t softmax_rows_at_once(int64_t width) noexcept nogil:
     if width >= SOFTMAX_BLOCK:
         return 1
-    return min(SOFTMAX_ROWS, SOFTMAX_BLOCK // <int>width)   # of 64 bits it takes twice as long
+    # A division of 64 bits takes twice as long as one of 32.
+    return min(SOFTMAX_ROWS, SOFTMAX_BLOCK // <int>width)
 
 
 cdef void softmax_rows(real *y, real *maximum, double *total, const real *x, int64_t rows,

@@ -83,12 +83,10 @@ enum { FASTNN_FEWEST_LANES_double = FASTNN_LANES_double };
 #define FASTNN_TILE_ENTRIES(real) \
     FASTNN_INLINE void multiply_##real(const struct panel *p) \
     { \
-        if (!FASTNN_IS_HALF(real, p->lanes)) \
-            multiply_panel_##real(p); \
-        else if (p->a_row == 1) \
-            FASTNN_HALF(one_vector_by_side, real)(p); \
-        else \
+        if (FASTNN_IS_HALF(real, p->lanes)) \
             FASTNN_HALF(one_vector, real)(p); \
+        else \
+            multiply_panel_##real(p); \
     } \
     FASTNN_INLINE void pack_##real(const struct panel *p, real *packed, const real *b, \
                                    int64_t b_row, int transposed, const real *end) \
@@ -123,7 +121,7 @@ FASTNN_TILE_ENTRIES(double)
 #define UNROLL FASTNN_PRAGMA(GCC unroll 16)
 
 /* One tile of R rows from `row` on and V vectors: R and V are constants at every call, so the
- * loops over them vanish and `sum` lives in registers. So is by_side: p->a_row is 1. */
+ * loops over them vanish and `sum` lives in registers. So is by_side: whether p->a_row is 1. */
 FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, const int R,
                            const int V, const int by_side)
 {
@@ -202,22 +200,26 @@ FASTNN_INLINE void T(tiles)(const struct panel *p, const int V, const int by_sid
     }
 }
 
-/* The panels of each width, once more for rows of a that lie side by side, as packed ones do: these
- * need no address of their own. */
-#define PANEL(name, V, by_side) \
-    FASTNN_NOINLINE void T(name)(const struct panel *p) \
+/* A panel of V vectors. Rows of a that lie side by side, as packed ones do, need no address of their
+ * own, so they have a function of their own. */
+#define PANEL(name, V) \
+    FASTNN_NOINLINE void T(name##_apart)(const struct panel *p) \
     { \
-        T(tiles)(p, V, by_side); \
+        T(tiles)(p, V, 0); \
+    } \
+    FASTNN_NOINLINE void T(name##_by_side)(const struct panel *p) \
+    { \
+        T(tiles)(p, V, 1); \
+    } \
+    FASTNN_INLINE void T(name)(const struct panel *p) \
+    { \
+        p->a_row == 1 ? T(name##_by_side)(p) : T(name##_apart)(p); \
     }
-PANEL(one_vector, 1, 0)
-PANEL(two_vectors, 2, 0)
-PANEL(one_vector_by_side, 1, 1)
-PANEL(two_vectors_by_side, 2, 1)
+PANEL(one_vector, 1)
+PANEL(two_vectors, 2)
 #if FASTNN_TILE_VECTORS > 2
-PANEL(three_vectors, 3, 0)
-PANEL(four_vectors, 4, 0)
-PANEL(three_vectors_by_side, 3, 1)
-PANEL(four_vectors_by_side, 4, 1)
+PANEL(three_vectors, 3)
+PANEL(four_vectors, 4)
 #endif
 #undef PANEL
 
@@ -238,13 +240,12 @@ FASTNN_NOINLINE void T(one_row)(const struct panel *p)
 
 FASTNN_INLINE void T(multiply_panel)(const struct panel *p)
 {
-    const int by_side = p->a_row == 1;
     switch (p->vectors) {
-    case 1: by_side ? T(one_vector_by_side)(p) : T(one_vector)(p); break;
-    case 2: by_side ? T(two_vectors_by_side)(p) : T(two_vectors)(p); break;
+    case 1: T(one_vector)(p); break;
+    case 2: T(two_vectors)(p); break;
 #if FASTNN_TILE_VECTORS > 2
-    case 3: by_side ? T(three_vectors_by_side)(p) : T(three_vectors)(p); break;
-    case 4: by_side ? T(four_vectors_by_side)(p) : T(four_vectors)(p); break;
+    case 3: T(three_vectors)(p); break;
+    case 4: T(four_vectors)(p); break;
 #endif
     default: T(one_row)(p);
     }

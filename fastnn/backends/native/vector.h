@@ -2,8 +2,8 @@
  *
  * The width is chosen per target, so the same source serves every ISA build. A compiler without
  * vector extensions gets vectors of one element: slow, but the same code and the same results.
- * Included by tile.h, vmath.h, formulas.h and the Cython kernels; beside processor.h and philox.h
- * nothing else may use GNU syntax.
+ * Included by the other headers and the Cython kernels; beside processor.h and philox.h nothing else
+ * may use GNU syntax.
  */
 #ifndef FASTNN_VECTOR_H
 #define FASTNN_VECTOR_H
