@@ -15,6 +15,7 @@ import numpy as np
 from fastnn import backends, config
 from fastnn.backends import Executor
 from fastnn.engine.build import build
+from fastnn.engine.kept import Kept
 from fastnn.engine.memory import zeros
 from fastnn.engine.plan import CONTROL, Plan
 from fastnn.engine.trace import Sum, trace
@@ -27,6 +28,8 @@ Slots = Mapping[str, Mapping[str, np.ndarray]]
 
 PLANS_KEPT = 8  # executors of recent shapes and modes; each has a scratch block of its own
 SCRATCH_BYTES = 256 << 20  # of a plan at most; a batch that needs more comes in chunks
+
+_plans = Kept()  # of all models
 
 
 class State(NamedTuple):
@@ -145,11 +148,11 @@ class Executors:
             model.optimizer.check(variables)
         program, sums = trace(model, mode, traced, model.optimizer)
         slots = self._slots if mode == "train" else None
-        plan = build(program, store.layout, capacity, slots)
+        plan = build(program, store.layout, capacity, slots, _plans)
         room = _room(plan)
         if room < capacity:
             program, sums = trace(model, mode, traced, model.optimizer)
-            plan = build(program, store.layout, room, slots)
+            plan = build(program, store.layout, room, slots, _plans)
         training = self._block(plan, store, variables) if mode == "train" else None
         return backends.get(self.backend)(plan, store.block, training), sums
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from fastnn.engine.backward import Loss, differentiate
 from fastnn.engine.fuse import fuse
+from fastnn.engine.kept import Description, Kept, Key
 from fastnn.engine.memory import Layout, Planner, aligned
 from fastnn.engine.plan import Buffer, Group, Plan, Step
 from fastnn.ops.contract import Graph, Node, emit
@@ -62,20 +63,60 @@ def build(
     layout: Layout,
     capacity: int,
     known_slots: Mapping[str, float | None] | None = None,
+    kept: Kept | None = None,
 ) -> Plan:
     """Compile a program into a validated plan for at most `capacity` rows a batch.
 
     Its training block begins with the `known_slots` of earlier plans, so that they can share one.
+    If the plan of such a program is among those that are `kept`, it is that one.
     """
     updates: list[_Updates] = []
     slots = dict(known_slots or {})
     for number, section in enumerate(program.sections):
         if section.optimizer is not None:
             section.trainable = [v for v in section.trainable if section.optimizer.factor_of(v)]
+        updates.append(_updates(section, number, layout, slots))
+    key = None if kept is None else _key(program, updates, layout, capacity, slots)
+    plan = None if kept is None or key is None else kept.find(key)
+    if plan is None:
+        plan = _compiled(program, updates, layout, capacity, slots)
+        if kept is not None and key is not None:
+            kept.keep(key, plan)
+    return plan
+
+
+def _key(
+    program: Program,
+    updates: Sequence[_Updates],
+    layout: Layout,
+    capacity: int,
+    slots: Mapping[str, float | None],
+) -> Key | None:
+    """What the plan depends on; None where some of it cannot be written down."""
+    found, groups = Description(), []
+    for section, made in zip(program.sections, updates, strict=True):
+        for nodes in (section.graph.nodes, made.batch, made.updates):
+            if not found.add(nodes):
+                return None
+        losses = [found.numbered(loss) for loss in section.losses]
+        sizes = len(section.graph.nodes), len(made.batch), section.every
+        groups.append((losses, found.numbered(section.trainable), sizes))
+    ends = [found.numbered(t) for t in (program.feeds, program.outputs, program.accumulators)]
+    block = layout.parameters, layout.states, layout.dtype
+    return found.key((program.mode, groups, ends, block, capacity, list(slots.items())))
+
+
+def _compiled(
+    program: Program,
+    updates: Sequence[_Updates],
+    layout: Layout,
+    capacity: int,
+    slots: dict[str, float | None],
+) -> Plan:
+    for section in program.sections:
         if section.losses:
             differentiate(section.graph, section.losses, section.trainable)
         fuse(section.graph, program.outputs)
-        updates.append(_updates(section, number, layout, slots))
     planner = Planner(layout, capacity, len(program.sections), list(slots))
     nodes = [
         n

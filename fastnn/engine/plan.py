@@ -148,6 +148,8 @@ class Plan:
     slots : dict
         Optimizer state: the name of each slot, in the order in which they follow the gradient in
         the training block, and what it starts with; None stands for a copy of the parameters.
+    lowered : dict
+        What executors made of it that does for every model with this plan; theirs alone.
     """
 
     mode: str
@@ -162,6 +164,7 @@ class Plan:
     workspace: Buffer | None
     chunks: bool = False
     slots: dict[str, float | None] = field(default_factory=dict)
+    lowered: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:

@@ -78,6 +78,9 @@ def _blank(shape: Any, dtype: str) -> np.ndarray:
     return np.zeros(shape, dtype)
 
 
+# What most attributes are: told at once.
+_NO_LAYERS = frozenset((type(None), bool, int, float, str, np.ndarray, Variable))
+
 # Arguments of every layer, which a user's own constructor need not take.
 _COMMON = ("name", "trainable", "dtype", "input_shape", "activity_regularizer")
 
@@ -252,7 +255,7 @@ class Layer(Configurable):
         """Layers that this one holds as attributes, or in lists and dictionaries of them."""
         found: dict[Layer, None] = {}
         for value in vars(self).values():
-            if not isinstance(value, (Layer, list, tuple, dict)):
+            if type(value) in _NO_LAYERS or not isinstance(value, (Layer, list, tuple, dict)):
                 continue
             for item in leaves(value):
                 if isinstance(item, Layer) and item is not self:

@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,9 @@ from fastnn.ops.contract import Op
 from fastnn.ops.tensor import Rows, at_rows, count
 
 ISAS = ("v4", "v3", "v2", "base")  # best first; setup.py builds them
+NOWHERE = (0, 0)
+BLOCKS = {"model": 1, "training": 2, "scratch": 3}  # by number in a program
+CONTROL_BLOCK = 4
 TARGETS = ("float32", "float64", "int32")  # of the gather, by number
 
 # What a step costs one core, roughly: it decides which steps are cut into parts. Starting a helper
@@ -88,49 +91,47 @@ class NativeExecutor(Executor):
 
     def _program(self, scratch: np.ndarray, threads: int) -> Any:
         """The program of the plan on a scratch block, for so many threads that share its steps."""
-        plan = self.plan
-        blocks = {**self.blocks, "scratch": scratch}
-        bases = {name: block.ctypes.data for name, block in blocks.items()}
-
-        def address(buffer: Buffer | None) -> int:
-            return 0 if buffer is None else bases[buffer.block] + buffer.offset
-
+        plan, shared = self.plan, threads > 1
+        lowered = plan.lowered.get((type(self), shared))
+        if lowered is None:
+            lowered = plan.lowered[type(self), shared] = self._lowered(shared)
         room = plan.workspace.nbytes if plan.workspace is not None else 0
         spare = zeros((threads - 1) * room)
+        blocks = self.blocks["model"], self.blocks["training"], scratch, self.control, spare
+        return _executor.Program(lowered, blocks, threads, room)
+
+    def _lowered(self, shared: bool) -> tuple[Any, ...]:
+        """What a program is made of, but for addresses: it does for all models with this plan."""
+        plan = self.plan
         steps: list[Any] = []
         groups = []
         for number, group in enumerate(plan.groups):
-            control = self.control.ctypes.data + number * self.control.itemsize
+            control = CONTROL_BLOCK, number * self.control.itemsize
             first = len(steps)
-            steps += [self._lower(step, address, control, threads) for step in group.steps]
+            steps += [self._lower(step, control, shared) for step in group.steps]
             batch = len(steps)
-            steps += [self._lower(step, address, control, threads) for step in group.batch_steps]
+            steps += [self._lower(step, control, shared) for step in group.batch_steps]
             updates = len(steps)
-            steps += [self._lower(step, address, control, threads) for step in group.updates]
+            steps += [self._lower(step, control, shared) for step in group.updates]
             groups.append((first, batch, updates, len(steps), group.every, control))
-        return _executor.Program(
+        return (
             steps,
             groups,
-            [(address(b), TARGETS.index(b.dtype), _row_bytes(b)) for b in plan.feeds],
-            [(address(b), _row_bytes(b)) for b in plan.outputs],
-            (bases["scratch"], plan.accumulator_count),
+            [(_place(b), TARGETS.index(b.dtype), _row_bytes(b)) for b in plan.feeds],
+            [(_place(b), _row_bytes(b)) for b in plan.outputs],
+            plan.accumulator_count,
             self._table["permutation", plan.dtype],
             self._table["gather", plan.dtype],
             plan.capacity,
-            threads,
-            (spare.ctypes.data, room),
             _plain(plan),
-            (scratch, spare),
         )
 
-    def _lower(
-        self, step: Step, address: Callable[[Buffer | None], int], control: int, threads: int
-    ) -> tuple[Any, ...]:
-        pointers = [address(b) for b in (*step.outputs, *step.inputs)]
+    def _lower(self, step: Step, control: tuple[int, int], shared: bool) -> tuple[Any, ...]:
+        places = [_place(b) for b in (*step.outputs, *step.inputs)]
         if step.op.control:
-            pointers.append(control)
+            places.append(control)
         if step.workspace:
-            pointers.append(address(self.plan.workspace))
+            places.append(_place(self.plan.workspace))
         sizes: list[Any] = [
             (s.each,) if isinstance(s, Rows) else self._number(step, s) for s in step.sizes
         ]
@@ -141,8 +142,8 @@ class NativeExecutor(Executor):
         moved = all(b is not None and b.dtype == "int32" for b in ends)
         dtype = "float32" if moved else self.plan.dtype
         run = self._table[step.op.kernel, dtype]
-        cuts = self._cuts(step, sizes, len(pointers)) if threads > 1 else None
-        return run, pointers, sizes, step.constants, gradients, step.once, cuts
+        cuts = self._cuts(step, sizes, len(places)) if shared else None
+        return run, places, sizes, step.constants, gradients, step.once, cuts
 
     def _cuts(self, step: Step, sizes: Sequence[Any], pointers: int) -> tuple[Any, ...] | None:
         """How a step is cut into parts: what `Program` wants to know, or None for not at all."""
@@ -246,7 +247,7 @@ class NativeExecutor(Executor):
         except IndexError:
             return self._program(zeros(self.plan.sizes["scratch"]), threads)
         if program.threads != threads:
-            return self._program(program.memory[0], threads)
+            return self._program(program.scratch, threads)
         return program
 
 
@@ -267,6 +268,11 @@ def _helpers(program: Any, trains: bool) -> Iterator[None]:
         for helper in helpers:
             if helper.ident is not None:
                 helper.join()
+
+
+def _place(buffer: Buffer | None) -> tuple[int, int]:
+    """The number of its block, and where it begins there."""
+    return NOWHERE if buffer is None else (BLOCKS[buffer.block], buffer.offset)
 
 
 def _row_bytes(buffer: Buffer) -> int:

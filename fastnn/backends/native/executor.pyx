@@ -81,6 +81,8 @@ cdef struct output:
 
 
 cdef enum:
+    BLOCKS = 5              # of a program
+    SCRATCH = 3             # the number of that one
     ENOUGH_ROWS = 128           # a plan with room for so many does well for more of them
 
 cdef double GATHER_NS = 0.1     # of a byte
@@ -102,25 +104,30 @@ cdef class Program:
 
     Parameters
     ----------
-    steps : list of (address, pointers, sizes, constants, gradients, once, cuts)
-        `sizes` holds ints, or (each,) for a size that is `each` times the rows; `gradients` is
-        the bit mask of the outputs that add up over the chunks of a batch. `cuts` is None or
-        (strides, length, counted, grain, alone, workspace, cost), the fields of `step`.
-    groups : list of (first, batch, updates, last, every, address of the control record)
-    feeds : list of (address, number of the type for the gather, bytes per row)
-    outputs : list of (address, bytes per row)
-    sums : (address, count) of the accumulators
-    shuffle, gather : addresses of the kernels that draw the order of an epoch, and gather rows
-    capacity : int
+    lowered : tuple
+        What `NativeExecutor._lowered` makes of a plan. A place in it is (block, offset): the number
+        of a block, from 1, and where it begins there; (0, 0) for none.
+        steps : list of (address of the kernel, places, sizes, constants, gradients, once, cuts)
+            `sizes` holds ints, or (each,) for a size that is `each` times the rows; `gradients` is
+            the bit mask of the outputs that add up over the chunks of a batch. `cuts` is None or
+            (strides, length, counted, grain, alone, workspace, cost), the fields of `step`.
+        groups : list of (first, batch, updates, last, every, place of the control record)
+        feeds : list of (place, number of the type for the gather, bytes per row)
+        outputs : list of (place, bytes per row)
+        count : of the accumulators, with which the scratch block begins
+        shuffle, gather : addresses of the kernels that draw the order of an epoch, and gather rows
+        capacity : int
+        plain : (shape of a row of the input, of the output, dtype of the output, reads) or None
+            Of a plan with one input, of floats, and one output: what `predict_at_once` needs.
+            `reads` are (step, place number) of all that read the input, if they can read the
+            caller's array.
+    blocks : tuple of ndarray
+        Model, training, scratch, control records, and workspaces of the parts of a step but the
+        first, one after the other.
     threads : int
         Threads that may share a step, 1 for none.
-    spare : (address, bytes)
-        Workspaces of the parts of a step but the first, one after the other.
-    plain : (shape of a row of the input, of the output, dtype of the output, reads) or None
-        Of a plan with one input, of floats, and one output: what `predict_at_once` needs. `reads`
-        are (step, pointer) of all that read the input, if they can read the caller's array.
-    memory : tuple
-        Holds the scratch block and the workspaces, as long as the program lives.
+    room : int
+        Bytes of one of these workspaces.
     """
     cdef step *steps
     cdef group *groups
@@ -137,17 +144,25 @@ cdef class Program:
     cdef tuple plain
     cdef int64_t *reads     # pairs of a step and one of its pointers
     cdef int64_t read_count
-    cdef readonly tuple memory
+    cdef tuple blocks       # which live as long as the program
+    cdef Py_buffer[BLOCKS] views
+    cdef int opened
 
-    def __cinit__(self, list steps, list groups, list feeds, list outputs, tuple sums,
-                  size_t shuffle, size_t gather, int64_t capacity, int64_t threads,
-                  tuple spare, tuple plain, tuple memory):
+    def __cinit__(self, tuple lowered, tuple blocks, int64_t threads, int64_t room):
         cdef int64_t i
-        cdef size_t address
+        cdef size_t shuffle, gather
+        cdef char *bases[BLOCKS + 1]
+        cdef list steps, groups, feeds, outputs
+        cdef tuple plain
+        steps, groups, feeds, outputs, count, shuffle, gather, capacity, plain = lowered
+        bases[0] = NULL
+        for i in range(BLOCKS):
+            PyObject_GetBuffer(blocks[i], &self.views[i], PyBUF_WRITABLE)
+            self.opened += 1
+            bases[i + 1] = <char *>self.views[i].buf
         self.threads = threads
-        address = spare[0]
-        self.spare = <char *>address
-        self.spare_bytes = spare[1]
+        self.spare = bases[BLOCKS]
+        self.spare_bytes = room
         self.steps = <step *>calloc(max(len(steps), 1), sizeof(step))
         self.groups = <group *>calloc(max(len(groups), 1), sizeof(group))
         self.feeds = <step *>calloc(max(len(feeds), 1), sizeof(step))
@@ -159,27 +174,28 @@ cdef class Program:
         self.feed_count = len(feeds)
         self.output_count = len(outputs)
         for i in range(self.step_count):
-            fill(&self.steps[i], steps[i], self.threads)
+            fill(&self.steps[i], steps[i], bases, self.threads)
         for i in range(self.group_count):
-            first, batch, updates, last, every, address = groups[i]
-            self.groups[i] = group(first, batch, updates, last, every, <control *>address)
+            first, batch, updates, last, every, place = groups[i]
+            self.groups[i] = group(first, batch, updates, last, every, NULL)
+            self.groups[i].state = <control *>at(place, bases)
         for i in range(self.feed_count):
-            target, kind, width = feeds[i]
+            place, kind, width = feeds[i]
             cuts = [width, 0, 0], 0, 0, 1, 0, -1, GATHER_NS * width
-            described = gather, [target, 0, 0], [0, 0, 0, 0, kind, *[0] * 11], (), 0, False, cuts
-            fill(&self.feeds[i], described, self.threads)
+            places = [place, (0, 0), (0, 0)]
+            described = gather, places, [0, 0, 0, 0, kind, *[0] * 11], (), 0, False, cuts
+            fill(&self.feeds[i], described, bases, self.threads)
         for i in range(self.output_count):
-            address = outputs[i][0]
-            self.outputs[i].source = <const char *>address
-            self.outputs[i].bytes = outputs[i][1]
-        address = sums[0]
-        self.sums = <double *>address
-        self.sum_count = sums[1]
+            place, width = outputs[i]
+            self.outputs[i].source = at(place, bases)
+            self.outputs[i].bytes = width
+        self.sums = <double *>bases[SCRATCH]
+        self.sum_count = count
         self.shuffle = <kernel>shuffle
         self.capacity = capacity
         self.rows = -1
         self.plain = plain
-        self.memory = memory
+        self.blocks = blocks
         places = plain[3] if plain is not None else []
         self.reads = <int64_t *>calloc(max(2 * len(places), 1), sizeof(int64_t))
         if self.reads == NULL:
@@ -190,6 +206,8 @@ cdef class Program:
 
     def __dealloc__(self):
         cdef int64_t i
+        for i in range(self.opened):
+            PyBuffer_Release(&self.views[i])
         for i in range(self.step_count):
             free(self.steps[i].shares)
         for i in range(self.feed_count):
@@ -199,6 +217,11 @@ cdef class Program:
         free(self.groups)
         free(self.feeds)
         free(self.outputs)
+
+    @property
+    def scratch(self):
+        """Its scratch block."""
+        return self.blocks[SCRATCH - 1]
 
     def gradients(self, arrays, int64_t rows, int number, int64_t first_row, int64_t batch_rows):
         """Forward, loss and backward of one group on one batch."""

@@ -39,14 +39,20 @@ cdef struct step:
 cdef bint BIG_ENDIAN = sys.byteorder == "big"
 
 
-cdef fill(step *s, tuple described, int64_t threads):
+cdef char *at(tuple place, char **bases) except? NULL:
+    """The address of a place."""
+    cdef int64_t block = place[0], offset = place[1]
+    return bases[block] + offset if block else NULL
+
+
+cdef fill(step *s, tuple described, char **bases, int64_t threads):
     """Write down one step, with room for its parts."""
     cdef size_t address
     cdef int i
-    run, pointers, sizes, constants, gradients, once, cuts = described
-    if len(pointers) > POINTERS or len(sizes) > SIZES or len(constants) > CONSTANTS:
+    run, places, sizes, constants, gradients, once, cuts = described
+    if len(places) > POINTERS or len(sizes) > SIZES or len(constants) > CONSTANTS:
         raise ValueError(
-            f"a step has {len(pointers)} operands, {len(sizes)} sizes and {len(constants)} "
+            f"a step has {len(places)} operands, {len(sizes)} sizes and {len(constants)} "
             f"constants; at most {POINTERS}, {SIZES} and {CONSTANTS} are possible"
         )
     address = run
@@ -55,9 +61,8 @@ cdef fill(step *s, tuple described, int64_t threads):
     s.last = len(sizes) - 1
     s.gradients = gradients
     s.once = once
-    for i, value in enumerate(pointers):
-        address = value
-        s.p[i] = <void *>address
+    for i, value in enumerate(places):
+        s.p[i] = at(value, bases)
     for i, value in enumerate(sizes):
         if isinstance(value, tuple):
             s.which[s.scaled] = i
