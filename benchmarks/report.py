@@ -7,7 +7,7 @@ import pathlib
 import statistics
 import sys
 
-from benchmarks.peers import PLANNED
+from benchmarks.peers import COMPILING
 from benchmarks.targets import median_ratio, summary
 from benchmarks.training import ONE_THREAD
 
@@ -18,7 +18,7 @@ BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 
 NAMES = {
     "fastnn": "fastnn",
-    PLANNED: "fastnn, planned before",
+    COMPILING: "fastnn, compiling",
     "numpy": "NumPy reference",
     "torch": "PyTorch",
     "jax": "JAX",
@@ -28,7 +28,7 @@ NAMES = {
 }
 COLOURS = {
     "fastnn": "#d62728", "numpy": "#7f7f7f", "torch": "#ff7f0e", "jax": "#1f77b4",
-    "sklearn": "#2ca02c", "keras": "#9467bd", ONE_THREAD: "#f0a0a0", PLANNED: "#f0a0a0",
+    "sklearn": "#2ca02c", "keras": "#9467bd", ONE_THREAD: "#f0a0a0", COMPILING: "#f0a0a0",
 }  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def versions(report):
     for workloads in report["training"].values():
         for figures in workloads.values():
             for name, result in figures["peers"].items():
-                if name not in ("numpy", PLANNED, ONE_THREAD):
+                if name not in ("numpy", COMPILING, ONE_THREAD):
                     found[name] = result["version"]
     for results in report["prediction"].values():
         for name, result in results.items():

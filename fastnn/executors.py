@@ -1,7 +1,8 @@
 """The executors of one model: a plan per mode, shape and kind of data, made when first needed.
 
 All of them work on the model's MODEL block, and those that train on one TRAINING block, which is
-kept here: gradients, optimizer state and counters outlive a plan. Called by `training.py`.
+kept here: gradients, optimizer state and counters outlive a plan. Models of the same layers share
+their plans. Called by `training.py`.
 """
 
 from __future__ import annotations

@@ -115,8 +115,9 @@ class Trainable:
     def make_plan(self, batch_size: int = 32) -> Plan:
         """Make the plan for training in batches of this size, so that the first `fit` has it ready.
 
-        Without it `fit` makes the plan itself, which takes 1 or 2 milliseconds. For arrays without
-        sample weights, of at least so many rows.
+        Without it `fit` makes the plan itself, which takes 1 or 2 milliseconds, or half of one if
+        an earlier model had the same layers. For arrays without sample weights, of at least so
+        many rows.
 
         Parameters
         ----------
