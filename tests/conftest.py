@@ -2,6 +2,7 @@
 threads take.
 """
 
+import signal
 import sys
 
 import pytest
@@ -26,6 +27,13 @@ def dtype(request):
     config.set_floatx(request.param)
     yield request.param
     config.set_floatx("float32")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible():
+    """Ctrl-C works, as tests send it: a shell lets what it starts in the background ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
