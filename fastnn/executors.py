@@ -217,7 +217,7 @@ class Executors:
 
     def _put_back(self, state: State) -> None:
         """What is waiting and has a place now."""
-        named = by_path(state.variables)
+        named = by_path(state.variables) if self._waiting else {}
         for i, slot in enumerate(state.slots):
             for path, value in self._waiting.get(slot, {}).items():
                 if path not in named:

@@ -13,6 +13,7 @@ import inspect
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -78,8 +79,23 @@ def _blank(shape: Any, dtype: str) -> np.ndarray:
     return np.zeros(shape, dtype)
 
 
-# What most attributes are: told at once.
-_NO_LAYERS = frozenset((type(None), bool, int, float, str, np.ndarray, Variable))
+# What most attributes are, and hold no layers.
+_NO_LAYERS = frozenset((type(None), bool, int, float, str, np.ndarray, Variable, FunctionType))
+
+
+def _find_layers(value: Any, found: dict[Layer, None]) -> None:
+    """Add the layers among a value, or in lists, tuples and dictionaries within each other."""
+    if isinstance(value, Layer):
+        found[value] = None
+        return
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return
+    for item in value:
+        if type(item) not in _NO_LAYERS:
+            _find_layers(item, found)
+
 
 # Arguments of every layer, which a user's own constructor need not take.
 _COMMON = ("name", "trainable", "dtype", "input_shape", "activity_regularizer")
@@ -255,11 +271,9 @@ class Layer(Configurable):
         """Layers that this one holds as attributes, or in lists and dictionaries of them."""
         found: dict[Layer, None] = {}
         for value in vars(self).values():
-            if type(value) in _NO_LAYERS or not isinstance(value, (Layer, list, tuple, dict)):
-                continue
-            for item in leaves(value):
-                if isinstance(item, Layer) and item is not self:
-                    found[item] = None
+            if type(value) not in _NO_LAYERS:
+                _find_layers(value, found)
+        found.pop(self, None)
         return list(found)
 
     def walk(self) -> list[Layer]:

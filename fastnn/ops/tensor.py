@@ -197,6 +197,8 @@ def leaves(value: Any) -> list[Any]:
 
 def tensors_in(value: Any) -> list[Tensor]:
     """The tensors in lists, tuples and dictionaries within each other, in order."""
+    if type(value) is Tensor:
+        return [value]
     return [leaf for leaf in leaves(value) if isinstance(leaf, Tensor)]
 
 
