@@ -13,7 +13,6 @@ import inspect
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -79,8 +78,7 @@ def _blank(shape: Any, dtype: str) -> np.ndarray:
     return np.zeros(shape, dtype)
 
 
-# What most attributes are, and hold no layers.
-_NO_LAYERS = frozenset((type(None), bool, int, float, str, np.ndarray, Variable, FunctionType))
+_no_layers: set[type] = set()  # types of attributes that neither are nor hold layers
 
 
 def _find_layers(value: Any, found: dict[Layer, None]) -> None:
@@ -91,9 +89,10 @@ def _find_layers(value: Any, found: dict[Layer, None]) -> None:
     if isinstance(value, dict):
         value = value.values()
     elif not isinstance(value, (list, tuple)):
+        _no_layers.add(type(value))
         return
     for item in value:
-        if type(item) not in _NO_LAYERS:
+        if type(item) not in _no_layers:
             _find_layers(item, found)
 
 
@@ -271,7 +270,7 @@ class Layer(Configurable):
         """Layers that this one holds as attributes, or in lists and dictionaries of them."""
         found: dict[Layer, None] = {}
         for value in vars(self).values():
-            if type(value) not in _NO_LAYERS:
+            if type(value) not in _no_layers:
                 _find_layers(value, found)
         found.pop(self, None)
         return list(found)
