@@ -1,5 +1,6 @@
 """Plans that models share: a network that was compiled before is not compiled again."""
 
+import dataclasses
 import threading
 
 import numpy as np
@@ -224,6 +225,23 @@ def test_ops_of_one_name_are_told_apart():
         program = fastnn.engine.build.Program("predict", [section], [x], [y])
         plans.append(build(program, fastnn.engine.memory.Layout(0, 0, "float32"), 2, kept=kept))
         assert plans[-1].steps[0].op is op
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+def test_a_plan_that_is_made_from_another_one_runs_its_own_steps(executor):
+    if executor not in fastnn.backends.available():
+        pytest.skip("no native executor")
+    make, plan = fastnn.backends.get(executor), plan_of(compiled(network()))
+    assert make(plan, np.zeros(plan.sizes["model"], np.uint8)).plan is plan  # it was lowered
+    nothing = dataclasses.replace(plan, groups=(plan.groups[0]._replace(updates=()),))
+    model = np.zeros(plan.sizes["model"], np.uint8)
+    model.view("float32")[:] = 0.5
+    before = model.copy()
+    machine = make(nothing, model)
+    job = fastnn.backends.Job([X, Y], ROWS, ROWS, 1, False, np.zeros((1, plan.accumulator_count)))
+    machine.control["rate"] = 1.0
+    machine.train(job)
+    np.testing.assert_array_equal(model, before)
 
 
 def test_the_plans_used_last_are_kept(monkeypatch):

@@ -164,7 +164,7 @@ class Plan:
     workspace: Buffer | None
     chunks: bool = False
     slots: dict[str, float | None] = field(default_factory=dict)
-    lowered: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    lowered: dict[Any, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def steps(self) -> tuple[Step, ...]:
