@@ -32,8 +32,8 @@ def compiled(model, optimizer="adam", loss="sparse_categorical_crossentropy", **
     return model
 
 
-def plan_of(model, batch_size=ROWS):
-    return model.make_plan(batch_size)
+def plan_of(model):
+    return model.make_plan(ROWS)
 
 
 class Scaled(layers.Layer):
@@ -117,12 +117,8 @@ DIFFERENT = {
 def compiled_anew(model):
     """The plan as it would be without those that are kept."""
     heads = model._require_compiled("test").for_data([fastnn.heads.Kind()])
-    return build(*_traced(model, heads))
-
-
-def _traced(model, heads):
     program, _ = trace(model, "train", heads, model.optimizer)
-    return program, model.store.layout, ROWS
+    return build(program, model.store.layout, ROWS)
 
 
 @pytest.mark.parametrize("name", DIFFERENT)

@@ -77,11 +77,12 @@ def build(
             section.trainable = [v for v in section.trainable if section.optimizer.factor_of(v)]
         updates.append(_updates(section, number, layout, slots))
     key = None if kept is None else _key(program, updates, layout, capacity, slots)
-    plan = None if kept is None or key is None else kept.find(key)
+    if kept is None or key is None:
+        return _compiled(program, updates, layout, capacity, slots)
+    plan = kept.find(key)
     if plan is None:
         plan = _compiled(program, updates, layout, capacity, slots)
-        if kept is not None and key is not None:
-            kept.keep(key, plan)
+        kept.keep(key, plan)
     return plan
 
 
