@@ -35,6 +35,8 @@ cdef extern from "tile.h" nogil:
     void pack_tiles_double(panel *p, double *packed) noexcept
     const int FASTNN_TILE_ROWS
     const int FASTNN_TILE_VECTORS
+    const int FASTNN_MOST_VECTORS
+    const int FASTNN_BLOCK_DEPTH
     void unpad_float(float *y, const float *padded, int64_t rows, int64_t columns,
                      int64_t lanes) noexcept
     void unpad_double(double *y, const double *padded, int64_t rows, int64_t columns,
@@ -67,11 +69,10 @@ cdef extern from "formulas.h" nogil:
                                         const double *c, int add) noexcept
 
 cdef enum:
-    ROW_VECTORS = 8         # of columns at once if a has one row (tile.h has as many)
     # `product_workspace` in fastnn/ops/elementary.py has room for such blocks.
-    DEPTH_BLOCK = 400       # rows of b in one pass: a panel of them comes from the L2 cache or L1
+    DEPTH_BLOCK = FASTNN_BLOCK_DEPTH    # rows of b in one pass, a multiple of 16
     UNPACKED_DEPTH = 1024   # ... where b is never packed: there are few columns
-    A_BLOCK = 384 * DEPTH_BLOCK     # numbers of a in one pass: so many stay in the L2 cache
+    A_BLOCK = 384 * 400     # numbers of a in one pass: so many stay in the L2 cache
     ROW_BLOCK = 768         # ... in so many rows at most
     PACK_COLUMNS = 128      # from here on a panel is packed: b's rows lie far apart
     PACK_ROWS = 32          # ... if so many rows of a share the packing
@@ -199,7 +200,7 @@ cdef void panels(panel *p, real *y, int64_t columns, const real *b, int64_t b_ro
     """
     cdef int64_t most = FASTNN_TILE_VECTORS, left = columns, vectors, count, j
     if p.rows == 1 and packed == NULL:
-        most = ROW_VECTORS
+        most = FASTNN_MOST_VECTORS
     while left > 0:
         # The next panel begins `left` columns before the end. The last vector of all is moved
         # back to end where the row ends.

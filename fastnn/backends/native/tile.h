@@ -14,16 +14,29 @@
 
 #include "vector.h"
 
-/* The largest tile: six rows by four vectors are 24 sums of the 32 AVX-512 registers, by two they
- * are 12 of the 16 of older processors; the rest holds the operands. Of half as many vectors or
- * fewer a tile has twice as many rows. The more sums, the fewer instructions beside each
- * multiply-add, of which a core of Intel's, or half of one, otherwise cannot start enough. */
-#define FASTNN_TILE_ROWS 6
+/* The largest tile: the more sums, the fewer instructions beside each multiply-add, of which a core
+ * of Intel's, or half of one, otherwise cannot start enough. Six rows by four vectors are 24 sums of
+ * the 32 AVX-512 registers, and four vectors of b stay beside them. AVX2 has 16 registers: 12 sums,
+ * and three numbers of a. Where a tile has fewer vectors it has more rows, at most FASTNN_MOST_ROWS.
+ *
+ * The depth of a block is what linear.pxi multiplies at once: with 16 registers, a panel of b must
+ * come from the L1 cache. */
 #if FASTNN_VECTOR_BYTES == 64
+#define FASTNN_TILE_ROWS 6
 #define FASTNN_TILE_VECTORS 4
+#define FASTNN_BLOCK_DEPTH 400
+#elif FASTNN_VECTOR_BYTES == 32
+#define FASTNN_TILE_ROWS 3
+#define FASTNN_TILE_VECTORS 4
+#define FASTNN_BLOCK_DEPTH 208
 #else
+#define FASTNN_TILE_ROWS 6
 #define FASTNN_TILE_VECTORS 2
+#define FASTNN_BLOCK_DEPTH 400
 #endif
+#define FASTNN_MOST_ROWS 12
+#define FASTNN_MOST_VECTORS 8   /* of a single row */
+#define FASTNN_TILE_STEPS 4     /* of the depth between two jumps, if both operands are packed */
 
 /* What multiply_panel computes. Offsets and steps count elements. The last vector of a row of y may
  * begin before the previous one ends: so whole vectors cover any number of columns that is not less
@@ -120,8 +133,40 @@ FASTNN_TILE_ENTRIES(double)
 #define STORE(address, value) (*(T(loose) *)(address) = (value))
 #define UNROLL FASTNN_PRAGMA(GCC unroll 16)
 
-/* One tile of R rows from `row` on and V vectors: R and V are constants at every call, so the
- * loops over them vanish and `sum` lives in registers. So is by_side: whether p->a_row is 1. */
+/* One step of a tile: sum[r][v] += a[r] * b[v], with what there is less of in registers. R, V and
+ * by_side are constants at every call, so all loops vanish. */
+FASTNN_INLINE void T(add_products)(VEC sum[][FASTNN_MOST_VECTORS], const REAL *a, int64_t a_row,
+                                   const REAL *b, const int64_t *b_at, const int R, const int V,
+                                   const int by_side)
+{
+    if (R >= V) {
+        VEC b_row[FASTNN_MOST_VECTORS];
+        UNROLL for (int v = 0; v < V; v++)
+            b_row[v] = LOAD(b + b_at[v]);
+        UNROLL for (int r = 0; r < R; r++)
+            UNROLL for (int v = 0; v < V; v++)
+                if (by_side && r % 3 == 2)      /* not all: each takes a load more */
+                    T(FASTNN_ADD_NUMBER)(sum[r][v], a[r], b_row[v]);
+                else
+                    sum[r][v] += a[r * a_row] * b_row[v];
+        return;
+    }
+    VEC number[FASTNN_MOST_VECTORS];
+    UNROLL for (int r = 0; r < R; r++)
+        number[r] = a[r * a_row] - (VEC){0};
+    UNROLL for (int v = 0; v < V; v++) {
+        const T(loose) *b_v = (const T(loose) *)(b + b_at[v]);
+        const VEC loaded = (VEC)*b_v;
+        UNROLL for (int r = 0; r < R; r++)
+            if (v == 1)
+                T(FASTNN_ADD_SPREAD)(sum[r][v], number[r], *b_v, "m");
+            else
+                T(FASTNN_ADD_SPREAD)(sum[r][v], number[r], loaded, "x");
+    }
+}
+
+/* One tile of R rows from `row` on and V vectors: constants at every call, so `sum` lives in
+ * registers. So is by_side: whether p->a_row is 1. */
 FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, const int R,
                            const int V, const int by_side)
 {
@@ -129,8 +174,9 @@ FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, co
     REAL *y = (REAL *)p->y + row * p->y_row;
     const int64_t a_row = by_side ? 1 : p->a_row, a_step = p->a_step, y_row = p->y_row;
     const REAL *saved = p->saved ? (const REAL *)p->saved + row * p->y_row : NULL;
-    int64_t b_at[8], y_at[8];       /* where each vector starts in its row */
-    VEC sum[2 * FASTNN_TILE_ROWS][8];
+    int64_t b_at[FASTNN_MOST_VECTORS], y_at[FASTNN_MOST_VECTORS];   /* where vectors start */
+    int64_t k = p->depth;
+    VEC sum[FASTNN_MOST_ROWS][FASTNN_MOST_VECTORS];
 
     UNROLL for (int v = 0; v < V; v++) {
         b_at[v] = v > 0 && v == V - 1 ? p->b_last : v * LANES;
@@ -147,16 +193,20 @@ FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, co
         UNROLL for (int r = 0; r < R; r++)
             UNROLL for (int v = 0; v < V; v++)
                 FASTNN_PREFETCH(saved + r * y_row + y_at[v]);
-    for (int64_t k = p->depth; k > 0; k--) {
-        VEC b_row[8];
+    if (by_side && R == FASTNN_TILE_ROWS && 2 * V > FASTNN_TILE_VECTORS
+        && a_step == FASTNN_TILE_ROWS && p->b_row == V * LANES) {   /* the bulk of large products */
+        int64_t at[FASTNN_MOST_VECTORS];
         UNROLL for (int v = 0; v < V; v++)
-            b_row[v] = LOAD(b + b_at[v]);
-        UNROLL for (int r = 0; r < R; r++)
-            UNROLL for (int v = 0; v < V; v++)
-                if (by_side && r % 3 == 2)  /* not all: each takes a load more */
-                    T(FASTNN_ADD_PRODUCT)(sum[r][v], a[r], b_row[v]);
-                else
-                    sum[r][v] += a[r * a_row] * b_row[v];
+            at[v] = v * LANES;
+        for (; k >= FASTNN_TILE_STEPS; k -= FASTNN_TILE_STEPS)
+            UNROLL for (int i = 0; i < FASTNN_TILE_STEPS; i++) {
+                T(add_products)(sum, a, 1, b, at, R, V, 1);
+                a += FASTNN_TILE_ROWS;
+                b += V * LANES;
+            }
+    }
+    for (; k > 0; k--) {
+        T(add_products)(sum, a, a_row, b, b_at, R, V, by_side);
         a += a_step;
         b += p->b_row;
     }
@@ -184,19 +234,21 @@ FASTNN_INLINE void T(tiles)(const struct panel *p, const int V, const int by_sid
 {
     const REAL *a = (const REAL *)p->a;
     int64_t row = 0;
-    if (2 * V <= FASTNN_TILE_VECTORS && p->a_tile == FASTNN_TILE_ROWS * p->a_row)
-        for (; row + 2 * FASTNN_TILE_ROWS <= p->rows; row += 2 * FASTNN_TILE_ROWS) {
-            T(tile)(p, a, row, 2 * FASTNN_TILE_ROWS, V, by_side);
-            a += 2 * p->a_tile;
-        }
+    const int most = FASTNN_TILE_ROWS * (FASTNN_TILE_VECTORS / V);
+    const int many = most < FASTNN_MOST_ROWS ? most : FASTNN_MOST_ROWS;
+    if (many > FASTNN_TILE_ROWS && p->a_tile == FASTNN_TILE_ROWS * p->a_row)
+        for (; row + many <= p->rows; row += many, a += many * p->a_row)
+            T(tile)(p, a, row, many, V, by_side);
     for (; row + FASTNN_TILE_ROWS <= p->rows; row += FASTNN_TILE_ROWS, a += p->a_tile)
         T(tile)(p, a, row, FASTNN_TILE_ROWS, V, by_side);
     switch (p->rows - row) {
     case 1: T(tile)(p, a, row, 1, V, by_side); break;
     case 2: T(tile)(p, a, row, 2, V, by_side); break;
+#if FASTNN_TILE_ROWS > 3
     case 3: T(tile)(p, a, row, 3, V, by_side); break;
     case 4: T(tile)(p, a, row, 4, V, by_side); break;
     case 5: T(tile)(p, a, row, 5, V, by_side); break;
+#endif
     }
 }
 

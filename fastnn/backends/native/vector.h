@@ -92,19 +92,21 @@
         *b = odd_blocks; \
     }
 
-/* sum += number * v. On AVX-512 one instruction also reads the number from memory and spreads it;
- * gcc uses that only for numbers that have no second use. */
+/* What compilers do not do by themselves. On AVX-512 FASTNN_ADD_NUMBER reads the number from memory
+ * and spreads it within the instruction. On AVX2 FASTNN_ADD_SPREAD, whose number is a vector
+ * already, never moves sums between registers, and reads v where `place` says: "x", a register, or
+ * "m", memory. */
 #if FASTNN_VECTOR_BYTES == 64
-#define FASTNN_ADD_PRODUCT_float(sum, number, v) \
+#define FASTNN_ADD_NUMBER_float(sum, number, v) \
     __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(v), "m"(number))
-#define FASTNN_ADD_PRODUCT_double(sum, number, v) \
+#define FASTNN_ADD_NUMBER_double(sum, number, v) \
     __asm__("vfmadd231pd %2%{1to8%}, %1, %0" : "+v"(sum) : "v"(v), "m"(number))
-#else
-#define FASTNN_ADD_PRODUCT_float(sum, number, v) ((sum) += (number) * (v))
-#define FASTNN_ADD_PRODUCT_double(sum, number, v) ((sum) += (number) * (v))
+#elif FASTNN_VECTOR_BYTES == 32
+#define FASTNN_ADD_SPREAD_float(sum, number, v, place) \
+    __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(number), place(v))
+#define FASTNN_ADD_SPREAD_double(sum, number, v, place) \
+    __asm__("vfmadd231pd %2, %1, %0" : "+x"(sum) : "x"(number), place(v))
 #endif
-#define FASTNN_ADD_PRODUCT_half_float(sum, number, v) ((sum) += (number) * (v))
-#define FASTNN_ADD_PRODUCT_half_double(sum, number, v) ((sum) += (number) * (v))
 
 /* A half vector still has 8 floats on AVX-512; the others have no use for halves. */
 #if FASTNN_VECTOR_BYTES == 64
@@ -128,8 +130,6 @@ FASTNN_VECTOR_KIND(double, double, int64_t, 2)
 #define FASTNN_RESTRICT
 #define FASTNN_PRAGMA(text)
 #define FASTNN_PREFETCH(address)
-#define FASTNN_ADD_PRODUCT_float(sum, number, v) ((sum) += (number) * (v))
-#define FASTNN_ADD_PRODUCT_double(sum, number, v) ((sum) += (number) * (v))
 #define FASTNN_VECTOR_KIND(real, integer) \
     enum { FASTNN_LANES_##real = 1 }; \
     typedef real vec_##real; \
@@ -146,6 +146,21 @@ FASTNN_VECTOR_KIND(double, double, int64_t, 2)
 FASTNN_VECTOR_KIND(float, int32_t)
 FASTNN_VECTOR_KIND(double, int64_t)
 
+#endif
+
+/* sum += number * v, for every kind that needs nothing special. */
+#define FASTNN_ADD_PRODUCT(sum, number, v) ((sum) += (number) * (v))
+#define FASTNN_ADD_NUMBER_half_float FASTNN_ADD_PRODUCT
+#define FASTNN_ADD_NUMBER_half_double FASTNN_ADD_PRODUCT
+#if !defined(FASTNN_ADD_NUMBER_float)
+#define FASTNN_ADD_NUMBER_float FASTNN_ADD_PRODUCT
+#define FASTNN_ADD_NUMBER_double FASTNN_ADD_PRODUCT
+#endif
+#define FASTNN_ADD_SPREAD_half_float(sum, number, v, place) FASTNN_ADD_PRODUCT(sum, number, v)
+#define FASTNN_ADD_SPREAD_half_double(sum, number, v, place) FASTNN_ADD_PRODUCT(sum, number, v)
+#if !defined(FASTNN_ADD_SPREAD_float)
+#define FASTNN_ADD_SPREAD_float(sum, number, v, place) FASTNN_ADD_PRODUCT(sum, number, v)
+#define FASTNN_ADD_SPREAD_double(sum, number, v, place) FASTNN_ADD_PRODUCT(sum, number, v)
 #endif
 
 #endif
