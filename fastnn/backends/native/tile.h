@@ -20,23 +20,26 @@
  * and three numbers of a. Where a tile has fewer vectors it has more rows, at most FASTNN_MOST_ROWS.
  *
  * The depth of a block is what linear.pxi multiplies at once: with 16 registers, a panel of b must
- * come from the L1 cache. */
+ * come from the L1 cache. Of packed operands a tile multiplies some steps between two jumps; without
+ * instructions of three operands too many registers would be needed for that. */
 #if FASTNN_VECTOR_BYTES == 64
 #define FASTNN_TILE_ROWS 6
 #define FASTNN_TILE_VECTORS 4
 #define FASTNN_BLOCK_DEPTH 400
+#define FASTNN_TILE_STEPS 4
 #elif FASTNN_VECTOR_BYTES == 32
 #define FASTNN_TILE_ROWS 3
 #define FASTNN_TILE_VECTORS 4
 #define FASTNN_BLOCK_DEPTH 208
+#define FASTNN_TILE_STEPS 4
 #else
 #define FASTNN_TILE_ROWS 6
 #define FASTNN_TILE_VECTORS 2
 #define FASTNN_BLOCK_DEPTH 400
+#define FASTNN_TILE_STEPS 1
 #endif
 #define FASTNN_MOST_ROWS 12
 #define FASTNN_MOST_VECTORS 8   /* of a single row */
-#define FASTNN_TILE_STEPS 4     /* of the depth between two jumps, if both operands are packed */
 
 /* What multiply_panel computes. Offsets and steps count elements. The last vector of a row of y may
  * begin before the previous one ends: so whole vectors cover any number of columns that is not less
@@ -193,7 +196,7 @@ FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, co
         UNROLL for (int r = 0; r < R; r++)
             UNROLL for (int v = 0; v < V; v++)
                 FASTNN_PREFETCH(saved + r * y_row + y_at[v]);
-    if (by_side && R == FASTNN_TILE_ROWS && 2 * V > FASTNN_TILE_VECTORS
+    if (by_side && FASTNN_TILE_STEPS > 1 && R == FASTNN_TILE_ROWS && 2 * V > FASTNN_TILE_VECTORS
         && a_step == FASTNN_TILE_ROWS && p->b_row == V * LANES) {   /* the bulk of large products */
         int64_t at[FASTNN_MOST_VECTORS];
         UNROLL for (int v = 0; v < V; v++)
