@@ -232,7 +232,7 @@ class ArrayFit(Fit):
         job.order[: rows.size] = rows.ravel()
 
 
-@dataclass
+@dataclass(eq=False)
 class Place:
     """What a callback can ask of a job, for a stream: backups are made between its epochs only."""
 

@@ -30,7 +30,7 @@ def can_gather(array: np.ndarray) -> bool:
     )
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """A training run over arrays, which an executor carries on slice by slice.
 

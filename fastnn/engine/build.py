@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastnn.engine.backward import Loss, differentiate
 from fastnn.engine.fuse import fuse
@@ -23,7 +23,7 @@ from fastnn.ops.tensor import Span, Tensor, Variable
 _SUMS = ("gradient", "accumulator")  # storages that are added to, chunk by chunk
 
 
-@dataclass
+@dataclass(eq=False)
 class Section:
     """One group of a program, before it is compiled.
 
@@ -47,7 +47,7 @@ class Section:
     every: int = 1
 
 
-@dataclass
+@dataclass(eq=False)
 class Program:
     """A traced model: what `build` compiles."""
 
@@ -218,8 +218,7 @@ def _workspace(groups: Sequence[Group], planner: Planner) -> Buffer | None:
     return Buffer("workspace", tensor.shape, planner.dtype(tensor), "scratch", offset, size)
 
 
-@dataclass
-class _Updates:
+class _Updates(NamedTuple):
     """Nodes that follow a batch's last chunk, and those that follow every k batches."""
 
     batch: list[Node]

@@ -9,7 +9,7 @@ activations and their gradients, which share memory as soon as they are no longe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,8 +33,7 @@ def zeros(nbytes: int) -> np.ndarray:
 LARGE, APART = 1 << 16, 1088  # bytes; 1088 is a quarter of a page and a cache line
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """The sizes of a MODEL block in bytes: parameters first, then states."""
 
     parameters: int

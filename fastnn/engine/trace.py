@@ -16,7 +16,7 @@ from fastnn.ops.contract import Graph, emit
 from fastnn.ops.tensor import Shape, Tensor, at_rows, count
 
 
-@dataclass
+@dataclass(eq=False)
 class Head:
     """One output of a compiled model: its loss and metrics.
 
@@ -44,7 +44,7 @@ class Head:
         self.target = "" if self.reader is None else self.reader.target
 
 
-@dataclass
+@dataclass(eq=False)
 class Sum:
     """The meaning of one accumulator: `owner` is a Loss, a Metric, or None (rows, penalties).
 

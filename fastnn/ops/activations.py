@@ -12,8 +12,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +20,7 @@ from fastnn.ops.contract import Node, Op, Spec, emit, register
 from fastnn.ops.tensor import Size, Tensor, count
 
 
-@dataclass(frozen=True)
-class Activation:
+class Activation(NamedTuple):
     """An elementwise activation.
 
     Attributes
@@ -36,13 +34,16 @@ class Activation:
         Which array the derivative is given.
     parameters : dict
         Names and defaults of the numbers that both take as keywords.
+    signature : inspect.Signature
+        Of the formula.
     """
 
     name: str
     formula: Callable[..., Any]
     derivative: Callable[..., Any]
     saves: str
-    parameters: dict[str, float] = field(default_factory=dict)
+    parameters: dict[str, float]
+    signature: inspect.Signature
 
     def values(self, given: Sequence[float] = ()) -> dict[str, float]:
         """The parameters by name: those given, or the defaults."""
@@ -67,11 +68,12 @@ def activation(derivative: Callable[..., Any], saves: str) -> Callable[[Any], An
 
     def add(formula: Callable[..., Any]) -> Callable[..., Any]:
         name = formula.__name__
-        _, *rest = inspect.signature(formula).parameters.values()
+        signature = inspect.signature(formula)
+        _, *rest = signature.parameters.values()
         parameters = {p.name: float(p.default) for p in rest}
         if len(parameters) > MOST_PARAMETERS:
             raise ValueError(f"{name}: at most {MOST_PARAMETERS} parameters reach a kernel")
-        ACTIVATIONS[name] = Activation(name, formula, derivative, saves, parameters)
+        ACTIVATIONS[name] = Activation(name, formula, derivative, saves, parameters, signature)
         return formula
 
     return add

@@ -7,7 +7,6 @@ keywords. Those that Keras gives arguments of another kind are written out. `fas
 
 from __future__ import annotations
 
-import inspect
 import math
 import numbers
 from collections.abc import Callable
@@ -56,7 +55,7 @@ def _apply(name: str, x: Any, parameters: tuple[float, ...] = ()) -> Any:
 
 def _make(name: str) -> Function:
     entry = ACTIVATIONS[name]
-    signature = inspect.signature(entry.formula)
+    signature = entry.signature
     defaults = tuple(entry.parameters.values())
 
     def function(*given: Any, **named: Any) -> Any:

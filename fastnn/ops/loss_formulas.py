@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,8 +20,7 @@ EPSILON = 1e-7  # probabilities are clipped to [EPSILON, 1 - EPSILON], as Keras 
 PARAMETERS = 3  # of an elementwise loss at most
 
 
-@dataclass(frozen=True)
-class LossFormula:
+class LossFormula(NamedTuple):
     """A loss f(p, t, *parameters) and its derivative in p.
 
     Attributes
