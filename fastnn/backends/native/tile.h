@@ -15,13 +15,13 @@
 #include "vector.h"
 
 /* The largest tile: the more sums, the fewer instructions beside each multiply-add, of which a core
- * of Intel's, or half of one, otherwise cannot start enough. Six rows by four vectors are 24 sums of
- * the 32 AVX-512 registers, and four vectors of b stay beside them. AVX2 has 16 registers: 12 sums,
- * and three numbers of a. Where a tile has fewer vectors it has more rows, at most FASTNN_MOST_ROWS.
+ * of Intel's, or half of one, otherwise cannot start enough. Six rows by four vectors are 24 sums
+ * of the 32 AVX-512 registers, and four vectors of b stay beside them. AVX2 has 16 registers: 12
+ * sums, and three numbers of a. Tiles of fewer vectors have more rows, at most FASTNN_MOST_ROWS.
  *
  * The depth of a block is what linear.pxi multiplies at once: with 16 registers, a panel of b must
- * come from the L1 cache. Of packed operands a tile multiplies some steps between two jumps; without
- * instructions of three operands too many registers would be needed for that. */
+ * come from the L1 cache. Of packed operands a tile multiplies some steps between two jumps;
+ * without instructions of three operands too many registers would be needed for that. */
 #if FASTNN_VECTOR_BYTES == 64
 #define FASTNN_TILE_ROWS 6
 #define FASTNN_TILE_VECTORS 4
@@ -58,6 +58,36 @@ struct panel {
     int64_t shared;                 /* first lanes of the last vector, added by the panel before */
     int add, relu;
 };
+
+/* The steps of the largest AVX2 tile at packed operands, sum[r][v] += a[r] * b[v] in each. They take
+ * all 16 registers, and gcc would spend a tenth of the instructions on moving sums among these. */
+#if FASTNN_VECTOR_BYTES == 32
+#define FASTNN_COLUMN(type, b_v, row_0, row_1, row_2) \
+    "vfmadd231p" type " " b_v ", %%ymm12, %" row_0 "\n\t" \
+    "vfmadd231p" type " " b_v ", %%ymm13, %" row_1 "\n\t" \
+    "vfmadd231p" type " " b_v ", %%ymm14, %" row_2 "\n\t"
+#define FASTNN_STEP(type, bytes, i) \
+    "vbroadcasts" type " " bytes "*(3*" i ")(%[a]), %%ymm12\n\t" \
+    "vbroadcasts" type " " bytes "*(3*" i "+1)(%[a]), %%ymm13\n\t" \
+    "vbroadcasts" type " " bytes "*(3*" i "+2)(%[a]), %%ymm14\n\t" \
+    "vmovups 128*" i "(%[b]), %%ymm15\n\t" \
+    FASTNN_COLUMN(type, "%%ymm15", "0", "4", "8") \
+    FASTNN_COLUMN(type, "128*" i "+32(%[b])", "1", "5", "9") \
+    "vmovups 128*" i "+64(%[b]), %%ymm15\n\t" \
+    FASTNN_COLUMN(type, "%%ymm15", "2", "6", "10") \
+    "vmovups 128*" i "+96(%[b]), %%ymm15\n\t" \
+    FASTNN_COLUMN(type, "%%ymm15", "3", "7", "11")
+#define FASTNN_SUMS(row) "+x"((row)[0]), "+x"((row)[1]), "+x"((row)[2]), "+x"((row)[3])
+#define FASTNN_STEPS(type, bytes, sum, a, b) \
+    __asm__(FASTNN_STEP(type, bytes, "0") FASTNN_STEP(type, bytes, "1") \
+            FASTNN_STEP(type, bytes, "2") FASTNN_STEP(type, bytes, "3") \
+            : FASTNN_SUMS((sum)[0]), FASTNN_SUMS((sum)[1]), FASTNN_SUMS((sum)[2]) \
+            : [a] "r"(a), [b] "r"(b), "m"(*(const char (*)[4 * 3 * sizeof *(a)])(a)), \
+              "m"(*(const char (*)[4 * 128])(b)) \
+            : "xmm12", "xmm13", "xmm14", "xmm15")
+#define FASTNN_STEPS_float(sum, a, b) FASTNN_STEPS("s", "4", sum, a, b)
+#define FASTNN_STEPS_double(sum, a, b) FASTNN_STEPS("d", "8", sum, a, b)
+#endif
 
 #define FASTNN_JOIN_(name, kind) name##_##kind
 #define FASTNN_JOIN(name, kind) FASTNN_JOIN_(name, kind)
@@ -137,21 +167,25 @@ FASTNN_TILE_ENTRIES(double)
 #define UNROLL FASTNN_PRAGMA(GCC unroll 16)
 
 /* One step of a tile: sum[r][v] += a[r] * b[v], with what there is less of in registers. R, V and
- * by_side are constants at every call, so all loops vanish. */
+ * the last two are constants at every call, so all loops vanish. */
 FASTNN_INLINE void T(add_products)(VEC sum[][FASTNN_MOST_VECTORS], const REAL *a, int64_t a_row,
                                    const REAL *b, const int64_t *b_at, const int R, const int V,
-                                   const int by_side)
+                                   const int by_side, const int unrolled)
 {
     if (R >= V) {
         VEC b_row[FASTNN_MOST_VECTORS];
         UNROLL for (int v = 0; v < V; v++)
             b_row[v] = LOAD(b + b_at[v]);
-        UNROLL for (int r = 0; r < R; r++)
+        UNROLL for (int r = 0; r < R; r++) {
+            const VEC number = a[r * a_row] - (VEC){0};
             UNROLL for (int v = 0; v < V; v++)
                 if (by_side && r % 3 == 2)      /* not all: each takes a load more */
                     T(FASTNN_ADD_NUMBER)(sum[r][v], a[r], b_row[v]);
-                else
-                    sum[r][v] += a[r * a_row] * b_row[v];
+                else if (unrolled)
+                    T(FASTNN_ADD_SPREAD)(sum[r][v], number, b_row[v], "x");
+                else                            /* one step: compilers do well */
+                    sum[r][v] += number * b_row[v];
+        }
         return;
     }
     VEC number[FASTNN_MOST_VECTORS];
@@ -201,15 +235,21 @@ FASTNN_INLINE void T(tile)(const struct panel *p, const REAL *a, int64_t row, co
         int64_t at[FASTNN_MOST_VECTORS];
         UNROLL for (int v = 0; v < V; v++)
             at[v] = v * LANES;
-        for (; k >= FASTNN_TILE_STEPS; k -= FASTNN_TILE_STEPS)
-            UNROLL for (int i = 0; i < FASTNN_TILE_STEPS; i++) {
-                T(add_products)(sum, a, 1, b, at, R, V, 1);
-                a += FASTNN_TILE_ROWS;
-                b += V * LANES;
-            }
+        for (; k >= FASTNN_TILE_STEPS; k -= FASTNN_TILE_STEPS) {
+#if defined(FASTNN_STEPS)
+            if (V == FASTNN_TILE_VECTORS)
+                T(FASTNN_STEPS)(sum, a, b);
+            else
+#endif
+            UNROLL for (int i = 0; i < FASTNN_TILE_STEPS; i++)
+                T(add_products)(sum, a + i * FASTNN_TILE_ROWS, 1, b + i * V * LANES, at, R, V, 1,
+                                1);
+            a += FASTNN_TILE_STEPS * FASTNN_TILE_ROWS;
+            b += FASTNN_TILE_STEPS * V * LANES;
+        }
     }
     for (; k > 0; k--) {
-        T(add_products)(sum, a, a_row, b, b_at, R, V, by_side);
+        T(add_products)(sum, a, a_row, b, b_at, R, V, by_side, 0);
         a += a_step;
         b += p->b_row;
     }

@@ -92,11 +92,15 @@
         *b = odd_blocks; \
     }
 
-/* What compilers do not do by themselves. On AVX-512 FASTNN_ADD_NUMBER reads the number from memory
- * and spreads it within the instruction. On AVX2 FASTNN_ADD_SPREAD, whose number is a vector
- * already, never moves sums between registers, and reads v where `place` says: "x", a register, or
- * "m", memory. */
+/* sum += number * v, where compilers move sums from register to register and read too little from
+ * memory by themselves. FASTNN_ADD_SPREAD is given the number as a vector, and reads v where `place`
+ * says: "x", a register, or "m", memory. FASTNN_ADD_NUMBER reads the number itself from memory and,
+ * on AVX-512, spreads it within the instruction. */
 #if FASTNN_VECTOR_BYTES == 64
+#define FASTNN_ADD_SPREAD_float(sum, number, v, place) \
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(number), "v"(v))
+#define FASTNN_ADD_SPREAD_double(sum, number, v, place) \
+    __asm__("vfmadd231pd %2, %1, %0" : "+v"(sum) : "v"(number), "v"(v))
 #define FASTNN_ADD_NUMBER_float(sum, number, v) \
     __asm__("vfmadd231ps %2%{1to16%}, %1, %0" : "+v"(sum) : "v"(v), "m"(number))
 #define FASTNN_ADD_NUMBER_double(sum, number, v) \
