@@ -59,8 +59,8 @@ struct panel {
     int add, relu;
 };
 
-/* The steps of the largest AVX2 tile at packed operands, sum[r][v] += a[r] * b[v] in each. They take
- * all 16 registers, and gcc would spend a tenth of the instructions on moving sums among these. */
+/* The steps of the largest AVX2 tile at packed operands, sum[r][v] += a[r] * b[v] in each. They
+ * take all 16 registers, and gcc would spend a tenth of the instructions on moving sums. */
 #if FASTNN_VECTOR_BYTES == 32
 #define FASTNN_COLUMN(type, b_v, row_0, row_1, row_2) \
     "vfmadd231p" type " " b_v ", %%ymm12, %" row_0 "\n\t" \

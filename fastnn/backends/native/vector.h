@@ -2,8 +2,8 @@
  *
  * The width is chosen per target, so the same source serves every ISA build. A compiler without
  * vector extensions gets vectors of one element: slow, but the same code and the same results.
- * Included by the other headers and the Cython kernels; beside processor.h and philox.h nothing else
- * may use GNU syntax.
+ * Included by the other headers and the Cython kernels; beside tile.h (one step in assembly),
+ * processor.h and philox.h nothing else may use GNU syntax.
  */
 #ifndef FASTNN_VECTOR_H
 #define FASTNN_VECTOR_H
@@ -93,9 +93,9 @@
     }
 
 /* sum += number * v, where compilers move sums from register to register and read too little from
- * memory by themselves. FASTNN_ADD_SPREAD is given the number as a vector, and reads v where `place`
- * says: "x", a register, or "m", memory. FASTNN_ADD_NUMBER reads the number itself from memory and,
- * on AVX-512, spreads it within the instruction. */
+ * memory by themselves. FASTNN_ADD_SPREAD is given the number as a vector, and reads v where
+ * `place` says: "x", a register, or "m", memory. FASTNN_ADD_NUMBER reads the number itself from
+ * memory and, on AVX-512, spreads it within the instruction. */
 #if FASTNN_VECTOR_BYTES == 64
 #define FASTNN_ADD_SPREAD_float(sum, number, v, place) \
     __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(number), "v"(v))
