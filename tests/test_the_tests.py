@@ -397,7 +397,7 @@ def test_wrong_derivative_is_found(name, monkeypatch):
         def wrong(saved, factor=factor, **parameters):
             return factor * entry.derivative(saved, **parameters)
 
-        monkeypatch.setitem(ACTIVATIONS, name, replace(entry, derivative=wrong))
+        monkeypatch.setitem(ACTIVATIONS, name, entry._replace(derivative=wrong))
         with pytest.raises(WrongGradient, match=name):
             check_rule("activation")
 
