@@ -60,8 +60,11 @@ struct panel {
 };
 
 /* The steps of the largest AVX2 tile at packed operands, sum[r][v] += a[r] * b[v] in each. They
- * take all 16 registers, and gcc would spend a tenth of the instructions on moving sums. */
-#if FASTNN_VECTOR_BYTES == 32
+ * take all 16 registers, and gcc would spend a tenth of the instructions on moving sums. Other
+ * compilers go step by step. */
+#if FASTNN_VECTOR_BYTES == 32 && defined(__GNUC__) && !defined(__clang__)
+_Static_assert(FASTNN_TILE_ROWS == 3 && FASTNN_TILE_VECTORS == 4 && FASTNN_TILE_STEPS == 4,
+               "FASTNN_STEPS is written for these");
 #define FASTNN_COLUMN(type, b_v, row_0, row_1, row_2) \
     "vfmadd231p" type " " b_v ", %%ymm12, %" row_0 "\n\t" \
     "vfmadd231p" type " " b_v ", %%ymm13, %" row_1 "\n\t" \

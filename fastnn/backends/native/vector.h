@@ -2,7 +2,7 @@
  *
  * The width is chosen per target, so the same source serves every ISA build. A compiler without
  * vector extensions gets vectors of one element: slow, but the same code and the same results.
- * Included by the other headers and the Cython kernels; beside tile.h (one step in assembly),
+ * Included by the other headers and the Cython kernels; beside tile.h (one tile in assembly),
  * processor.h and philox.h nothing else may use GNU syntax.
  */
 #ifndef FASTNN_VECTOR_H
