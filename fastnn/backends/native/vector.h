@@ -32,8 +32,8 @@
 #if defined(__clang__)
 #define FASTNN_SHUFFLE(kind, out, a, b, pattern) \
     for (int i = 0; i < FASTNN_LANES_##kind; i++) { \
-        const int from = (int)(pattern)[i], other = from - FASTNN_LANES_##kind; \
-        (out)[i] = other < 0 ? (a)[from] : (b)[other]; \
+        const int from = (int)(pattern)[i], from_b = from - FASTNN_LANES_##kind; \
+        (out)[i] = from_b < 0 ? (a)[from] : (b)[from_b]; \
     }
 #else
 #define FASTNN_SHUFFLE(kind, out, a, b, pattern) (out) = __builtin_shuffle(a, b, pattern);
